@@ -1,0 +1,119 @@
+//! The only place that calls a primitive. No policy, no I/O.
+//!
+//! This file is the vocabulary that the layers above use; [`rustcrypto`] is the engine behind it.
+
+use zeroize::{Zeroize, Zeroizing};
+
+mod rustcrypto;
+#[cfg(test)]
+mod wycheproof;
+
+pub(crate) const KEY_LEN: usize = 32;
+pub(crate) const NONCE_LEN: usize = 12;
+pub(crate) const TAG_LEN: usize = 16;
+pub(crate) const HASH_LEN: usize = 32;
+pub(crate) const WRAPPED_LEN: usize = KEY_LEN + TAG_LEN;
+
+/// Why a primitive refused: a tag did not verify. Nothing more is known or said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rejected;
+
+/// The authenticated ciphers that payloads are encrypted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AeadAlgorithm {
+    Aes256Gcm,
+    ChaCha20Poly1305,
+}
+
+/// An authenticated cipher with its key set up.
+pub(crate) struct Aead(rustcrypto::Aead);
+
+impl Aead {
+    pub(crate) fn new(algorithm: AeadAlgorithm, key: &[u8; KEY_LEN]) -> Self {
+        Self(rustcrypto::Aead::new(algorithm, key))
+    }
+
+    /// Encrypts `plaintext` to `ciphertext`, a buffer of the same length.
+    pub(crate) fn seal(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        aad: &[u8],
+        plaintext: &[u8],
+        ciphertext: &mut [u8],
+    ) -> Result<[u8; TAG_LEN], Rejected> {
+        self.0.seal(nonce, aad, plaintext, ciphertext)
+    }
+
+    /// Decrypts `ciphertext` to `plaintext`, a buffer of the same length, which holds zeros when
+    /// the tag does not verify.
+    pub(crate) fn open(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        aad: &[u8],
+        ciphertext: &[u8],
+        tag: &[u8; TAG_LEN],
+        plaintext: &mut [u8],
+    ) -> Result<(), Rejected> {
+        let opened = self.0.open(nonce, aad, ciphertext, tag, plaintext);
+        if opened.is_err() {
+            plaintext.zeroize();
+        }
+        opened
+    }
+}
+
+/// Wraps 32-byte keys with AES-256-GCM-SIV (RFC 8452) under a zero nonce: deterministic, and safe
+/// to be, since a repeated nonce in this cipher shows equal keys and nothing more.
+pub(crate) struct KeyWrap(rustcrypto::KeyWrap);
+
+impl KeyWrap {
+    pub(crate) fn new(key: &[u8; KEY_LEN]) -> Self {
+        Self(rustcrypto::KeyWrap::new(key))
+    }
+
+    pub(crate) fn wrap(
+        &self,
+        aad: &[u8],
+        key: &[u8; KEY_LEN],
+    ) -> Result<[u8; WRAPPED_LEN], Rejected> {
+        self.0.wrap(aad, key)
+    }
+
+    pub(crate) fn unwrap(
+        &self,
+        aad: &[u8],
+        wrapped: &[u8; WRAPPED_LEN],
+    ) -> Result<Zeroizing<[u8; KEY_LEN]>, Rejected> {
+        self.0.unwrap(aad, wrapped)
+    }
+}
+
+/// HKDF-Expand with SHA-256 (RFC 5869 section 2.3; the feedback mode of NIST SP 800-108) from a
+/// uniformly random key. Keeps the keyed state, so that further derivations from one key are
+/// cheaper.
+pub(crate) struct Expand(rustcrypto::Expand);
+
+impl Expand {
+    pub(crate) fn new(key: &[u8; KEY_LEN]) -> Self {
+        Self(rustcrypto::Expand::new(key))
+    }
+
+    /// Derives `N` bytes; `info` is the concatenation of the parts given.
+    pub(crate) fn derive<const N: usize>(&self, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
+        const { assert!(N <= 255 * HASH_LEN) };
+        let mut output = Zeroizing::new([0; N]);
+        self.0.derive(info, output.as_mut_slice());
+        output
+    }
+}
+
+/// SHA-256 of the concatenation of `parts`.
+pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; HASH_LEN] {
+    rustcrypto::sha256(parts)
+}
+
+/// Compares in a time that depends on the lengths alone.
+pub(crate) fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+    use ctutils::CtEq;
+    a.ct_eq(b).to_bool()
+}

@@ -1,0 +1,134 @@
+//! The engine of the RustCrypto project: pure Rust, hardware-accelerated where the processor allows.
+
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{AeadInOut, KeyInit, inout::InOutBuf};
+use aes_gcm_siv::Aes256GcmSiv;
+use chacha20poly1305::ChaCha20Poly1305;
+use hkdf::Hkdf;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::{AeadAlgorithm, HASH_LEN, KEY_LEN, NONCE_LEN, Rejected, TAG_LEN, WRAPPED_LEN};
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per message, on the stack: a heap allocation would cost more than it saves"
+)]
+pub(super) enum Aead {
+    Aes256Gcm(Aes256Gcm),
+    ChaCha20Poly1305(ChaCha20Poly1305),
+}
+
+impl Aead {
+    pub(super) fn new(algorithm: AeadAlgorithm, key: &[u8; KEY_LEN]) -> Self {
+        match algorithm {
+            AeadAlgorithm::Aes256Gcm => Self::Aes256Gcm(Aes256Gcm::new(key.into())),
+            AeadAlgorithm::ChaCha20Poly1305 => {
+                Self::ChaCha20Poly1305(ChaCha20Poly1305::new(key.into()))
+            }
+        }
+    }
+
+    pub(super) fn seal(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        aad: &[u8],
+        plaintext: &[u8],
+        ciphertext: &mut [u8],
+    ) -> Result<[u8; TAG_LEN], Rejected> {
+        let buffer = InOutBuf::new(plaintext, ciphertext).map_err(|_| Rejected)?;
+        let tag = match self {
+            Self::Aes256Gcm(cipher) => cipher.encrypt_inout_detached(nonce.into(), aad, buffer),
+            Self::ChaCha20Poly1305(cipher) => {
+                cipher.encrypt_inout_detached(nonce.into(), aad, buffer)
+            }
+        };
+        tag.map(Into::into).map_err(|_| Rejected)
+    }
+
+    pub(super) fn open(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        aad: &[u8],
+        ciphertext: &[u8],
+        tag: &[u8; TAG_LEN],
+        plaintext: &mut [u8],
+    ) -> Result<(), Rejected> {
+        let buffer = InOutBuf::new(ciphertext, plaintext).map_err(|_| Rejected)?;
+        match self {
+            Self::Aes256Gcm(cipher) => {
+                cipher.decrypt_inout_detached(nonce.into(), aad, buffer, tag.into())
+            }
+            Self::ChaCha20Poly1305(cipher) => {
+                cipher.decrypt_inout_detached(nonce.into(), aad, buffer, tag.into())
+            }
+        }
+        .map_err(|_| Rejected)
+    }
+}
+
+pub(super) struct KeyWrap(Aes256GcmSiv);
+
+impl KeyWrap {
+    const NONCE: [u8; NONCE_LEN] = [0; NONCE_LEN];
+
+    pub(super) fn new(key: &[u8; KEY_LEN]) -> Self {
+        Self(Aes256GcmSiv::new(key.into()))
+    }
+
+    pub(super) fn wrap(
+        &self,
+        aad: &[u8],
+        key: &[u8; KEY_LEN],
+    ) -> Result<[u8; WRAPPED_LEN], Rejected> {
+        let mut wrapped = [0; WRAPPED_LEN];
+        let (ciphertext, tag) = wrapped.split_at_mut(KEY_LEN);
+        let buffer = InOutBuf::new(key.as_slice(), ciphertext).map_err(|_| Rejected)?;
+        let computed = self
+            .0
+            .encrypt_inout_detached(&Self::NONCE.into(), aad, buffer)
+            .map_err(|_| Rejected)?;
+        tag.copy_from_slice(&computed);
+        Ok(wrapped)
+    }
+
+    pub(super) fn unwrap(
+        &self,
+        aad: &[u8],
+        wrapped: &[u8; WRAPPED_LEN],
+    ) -> Result<Zeroizing<[u8; KEY_LEN]>, Rejected> {
+        let (ciphertext, tag) = wrapped.split_first_chunk::<KEY_LEN>().ok_or(Rejected)?;
+        let tag: &[u8; TAG_LEN] = tag.try_into().map_err(|_| Rejected)?;
+        let mut key = Zeroizing::new([0; KEY_LEN]);
+        let buffer =
+            InOutBuf::new(ciphertext.as_slice(), key.as_mut_slice()).map_err(|_| Rejected)?;
+        self.0
+            .decrypt_inout_detached(&Self::NONCE.into(), aad, buffer, tag.into())
+            .map_err(|_| Rejected)?;
+        Ok(key)
+    }
+}
+
+pub(super) struct Expand(Hkdf<Sha256>);
+
+impl Expand {
+    #[expect(clippy::expect_used, reason = "a key is as long as a SHA-256 output")]
+    pub(super) fn new(key: &[u8; KEY_LEN]) -> Self {
+        Self(Hkdf::from_prk(key).expect("32 bytes suffice"))
+    }
+
+    #[expect(clippy::expect_used, reason = "the caller checks at compile time")]
+    pub(super) fn derive(&self, info: &[&[u8]], output: &mut [u8]) {
+        self.0
+            .expand_multi_info(info, output)
+            .expect("at most 255 blocks");
+    }
+}
+
+pub(super) fn sha256(parts: &[&[u8]]) -> [u8; HASH_LEN] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}

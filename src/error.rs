@@ -1,0 +1,93 @@
+//! The one error type of the envelope layer and of keyrings.
+
+use crate::format::{FormatError, InvalidEntry, KeyReference, LimitExceeded};
+use crate::provider::ProviderError;
+use crate::rng::RandomError;
+
+/// Why a message was not sealed or not opened.
+///
+/// [`Decrypt`](Self::Decrypt) stands for every cryptographic failure, so that an attacker who sees
+/// it learns nothing; what reveals nothing stays distinct and says what to do. No variant holds
+/// key bytes, payload or a context value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A wrong key, context or associated data, or a changed message: there is no telling which.
+    #[error(
+        "could not decrypt: the key, the encryption context or the associated data is not the one it was sealed with, or the message was changed"
+    )]
+    Decrypt,
+    /// The bytes are no message that this version reads.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// A size is over a limit of the format.
+    #[error(transparent)]
+    Limit(#[from] LimitExceeded),
+    /// None of the message's wrapped keys is under a key that the keyring holds.
+    #[error("{}", sealed_under(.message_keys))]
+    OtherKey {
+        /// The keys that the message names.
+        message_keys: Vec<KeyReference>,
+    },
+    /// The context lacks a key that the encryptor requires.
+    #[error(
+        "the encryption context has no {key:?}, which this encryptor requires; add the pair to the context"
+    )]
+    MissingContextKey {
+        /// The key that is required.
+        key: String,
+    },
+    /// The caller's buffer cannot hold the result. Nothing was written.
+    #[error("the buffer has {len} bytes and {needed} are needed; give a larger one")]
+    BufferTooSmall {
+        /// The bytes needed.
+        needed: usize,
+        /// The bytes given.
+        len: usize,
+    },
+    /// The provider of a key did not do its part.
+    #[error(transparent)]
+    Provider(ProviderError),
+    /// The keyring and its provider do not fit together.
+    #[error(transparent)]
+    Entry(#[from] InvalidEntry),
+    /// The keyring gave no wrapped key, so nobody could have opened the message.
+    #[error(
+        "the keyring wrapped the data key under no key, so the message could never be opened; add a key to the keyring"
+    )]
+    NoWrappedKey,
+    /// The random generator failed.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+impl Error {
+    /// Whether the same call may succeed later, with nothing changed: a provider was unavailable.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Provider(error) if error.is_retryable())
+    }
+}
+
+/// A provider's refusal of a wrapped key is a cryptographic failure like any other.
+impl From<ProviderError> for Error {
+    fn from(error: ProviderError) -> Self {
+        match error {
+            ProviderError::Rejected => Self::Decrypt,
+            other => Self::Provider(other),
+        }
+    }
+}
+
+fn sealed_under(keys: &[KeyReference]) -> String {
+    let names = keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let whose = if keys.iter().all(KeyReference::is_software) {
+        "another root key"
+    } else {
+        "another key"
+    };
+    format!(
+        "sealed under {whose}: the message names {}, which this keyring does not hold; open it with the key it was sealed under",
+        names.join(", ")
+    )
+}

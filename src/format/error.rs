@@ -1,0 +1,107 @@
+use std::fmt;
+
+/// Why bytes are no message that this version reads. Says what and where, never the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// The first byte is not that of any message.
+    #[error(
+        "not a waxseal message: the first byte is none that a message begins with; check that these are the bytes that were sealed, not decoded, re-encoded or cut at the front (a single record is opened with its header)"
+    )]
+    NotAMessage,
+    /// The version is one that this crate does not know.
+    #[error(
+        "format version {version} is not supported, only version 1 is; if this is a waxseal message, a newer waxseal made it: upgrade"
+    )]
+    UnsupportedVersion {
+        /// The version that the message states.
+        version: u8,
+    },
+    /// The suite is one that this crate does not know.
+    #[error(
+        "suite {suite} is not supported, only 1 (aes-256-gcm) and 2 (chacha20-poly1305) are; if this is a waxseal message, a newer waxseal made it: upgrade"
+    )]
+    UnsupportedSuite {
+        /// The suite that the message states.
+        suite: u8,
+    },
+    /// The input is a header for records and has no body.
+    #[error(
+        "this is a header for records, not a message; use it to open records, or give a message"
+    )]
+    RecordHeader,
+    /// The input ends too early.
+    #[error("the message is truncated: it ends within its {field}; fetch all of its bytes again")]
+    Truncated {
+        /// The part in which the input ends.
+        field: &'static str,
+    },
+    /// A part of the input breaks a rule of the format.
+    #[error("the message is malformed: {field}: {reason}; it was damaged, or not made by waxseal")]
+    Malformed {
+        /// The part that breaks it.
+        field: &'static str,
+        /// The rule that it breaks.
+        reason: &'static str,
+    },
+    /// A size is over a limit of the format.
+    #[error(transparent)]
+    Limit(#[from] LimitExceeded),
+}
+
+/// A size is over a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{limit} is over the limit: {size}, and at most {max} is allowed")]
+#[non_exhaustive]
+pub struct LimitExceeded {
+    /// What is limited.
+    pub limit: Limit,
+    /// The size found.
+    pub size: u64,
+    /// The largest size allowed.
+    pub max: u64,
+}
+
+impl LimitExceeded {
+    pub(crate) fn check(limit: Limit, size: usize, max: usize) -> Result<(), Self> {
+        if size <= max {
+            return Ok(());
+        }
+        Err(Self {
+            limit,
+            size: size as u64,
+            max: max as u64,
+        })
+    }
+}
+
+/// What the format limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// The number of wrapped keys of a message.
+    WrappedKeys,
+    /// The bytes of one wrapped key's entry.
+    Entry,
+    /// The bytes of a header.
+    Header,
+    /// The bytes of padding in a header.
+    Pad,
+    /// The bytes of associated data.
+    AssociatedData,
+    /// The bytes of a payload.
+    Payload,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WrappedKeys => "the number of wrapped keys",
+            Self::Entry => "the length of a wrapped key's entry, in bytes,",
+            Self::Header => "the length of the header, in bytes,",
+            Self::Pad => "the length of the header's padding, in bytes,",
+            Self::AssociatedData => "the length of the associated data, in bytes,",
+            Self::Payload => "the length of the payload, in bytes,",
+        })
+    }
+}

@@ -1,0 +1,333 @@
+//! How a message names the key that a data key is wrapped under.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize, Serializer};
+use smallvec::SmallVec;
+
+use super::FormatError;
+use super::codec::{Reader, varint};
+
+const TAG_SOFTWARE: u8 = 1;
+const TAG_KMS: u8 = 2;
+const TAG_PKCS11: u8 = 3;
+const TAG_KMS_TOKEN: u8 = 4;
+const TAG_NAMED: u8 = 127;
+const FIRST_CRITICAL_TAG: u8 = 128;
+
+/// Names a key: the tag and the prefix of an entry, which are its canonical form.
+///
+/// Two references are equal exactly when they name the same key.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct KeyReference {
+    tag: u8,
+    prefix: SmallVec<[u8; 24]>,
+}
+
+/// A [`KeyReference::named`] with a part that the format does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidReference {
+    /// The provider's name is empty, too long, or not printable ASCII.
+    #[error("a provider name is 1 to 255 printable ASCII characters without spaces")]
+    ProviderName,
+    /// The reference is empty or too long.
+    #[error("a key reference is 1 to 255 bytes, and {len} were given")]
+    Reference {
+        /// The bytes given.
+        len: usize,
+    },
+}
+
+impl KeyReference {
+    /// A key of a software provider (tag 1).
+    #[must_use]
+    pub fn software(key_id: KeyId, version: KeyVersion) -> Self {
+        let mut prefix = SmallVec::from_slice(&key_id.0);
+        prefix.extend(varint(version.get()));
+        Self {
+            tag: TAG_SOFTWARE,
+            prefix,
+        }
+    }
+
+    /// A key of a provider that this crate does not know, by the provider's name and a reference
+    /// of the provider's choice (tag 127).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidReference`] unless `provider` is 1 to 255 bytes of printable ASCII (0x21 to 0x7e)
+    /// and `reference` 1 to 255 bytes.
+    pub fn named(provider: &str, reference: &[u8]) -> Result<Self, InvalidReference> {
+        let name = provider.as_bytes();
+        let name_len = match u8::try_from(name.len()) {
+            Ok(len) if len > 0 && is_printable(name) => len,
+            _ => return Err(InvalidReference::ProviderName),
+        };
+        let reference_len = match u8::try_from(reference.len()) {
+            Ok(len) if len > 0 => len,
+            _ => {
+                return Err(InvalidReference::Reference {
+                    len: reference.len(),
+                });
+            }
+        };
+        let mut prefix = SmallVec::new();
+        prefix.push(name_len);
+        prefix.extend_from_slice(name);
+        prefix.push(reference_len);
+        prefix.extend_from_slice(reference);
+        Ok(Self {
+            tag: TAG_NAMED,
+            prefix,
+        })
+    }
+
+    /// Whether it names a key of a software provider.
+    #[must_use]
+    pub fn is_software(&self) -> bool {
+        self.tag == TAG_SOFTWARE
+    }
+
+    /// The tag of entries under this key.
+    #[must_use]
+    pub fn tag(&self) -> u8 {
+        self.tag
+    }
+
+    /// The bytes that entries under this key begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    pub(super) fn from_parts(tag: u8, prefix: &[u8]) -> Self {
+        Self {
+            tag,
+            prefix: SmallVec::from_slice(prefix),
+        }
+    }
+
+    pub(super) fn parts(&self) -> ReferenceParts<'_> {
+        match ReferenceParts::read(self.tag, &mut Reader::new(&self.prefix)) {
+            Ok(parts) => parts,
+            Err(_) => ReferenceParts::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for KeyReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.parts() {
+            ReferenceParts::Software { key_id, version } => {
+                write!(f, "software key {key_id} version {version}")
+            }
+            ReferenceParts::Kms {
+                key_id, version, ..
+            } => write!(f, "kms key {key_id} version {version}"),
+            ReferenceParts::Pkcs11 { cka_id, .. } => {
+                write!(f, "pkcs11 key {}", base16ct::lower::encode_string(cka_id))
+            }
+            ReferenceParts::Named {
+                provider,
+                reference,
+            } => write!(f, "{provider} key {}", Printable(reference)),
+            ReferenceParts::Unknown => write!(f, "a key of unknown kind {}", self.tag),
+        }
+    }
+}
+
+impl fmt::Debug for KeyReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyReference({self})")
+    }
+}
+
+/// What a prefix says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReferenceParts<'a> {
+    Software {
+        key_id: KeyId,
+        version: KeyVersion,
+    },
+    Kms {
+        key_id: KeyId,
+        version: KeyVersion,
+        mechanism: Option<u8>,
+    },
+    Pkcs11 {
+        cka_id: &'a [u8],
+        mechanism: u8,
+    },
+    Named {
+        provider: &'a str,
+        reference: &'a [u8],
+    },
+    /// A tag that a newer version of the format may define: skipped, kept, and not looked into.
+    Unknown,
+}
+
+impl<'a> ReferenceParts<'a> {
+    /// Reads the prefix of an entry and leaves the reader at its wrapped key.
+    pub(super) fn read(tag: u8, reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        match tag {
+            TAG_SOFTWARE => Ok(Self::Software {
+                key_id: KeyId(*reader.take_array(KEY)?),
+                version: KeyVersion::read(reader)?,
+            }),
+            TAG_KMS => Ok(Self::Kms {
+                key_id: KeyId(*reader.take_array(KEY)?),
+                version: KeyVersion::read(reader)?,
+                mechanism: None,
+            }),
+            TAG_PKCS11 => Ok(Self::Pkcs11 {
+                cka_id: read_short(reader)?,
+                mechanism: read_mechanism(reader)?,
+            }),
+            TAG_KMS_TOKEN => Ok(Self::Kms {
+                key_id: KeyId(*reader.take_array(KEY)?),
+                version: KeyVersion::read(reader)?,
+                mechanism: Some(read_mechanism(reader)?),
+            }),
+            TAG_NAMED => {
+                let name = read_short(reader)?;
+                match std::str::from_utf8(name) {
+                    Ok(provider) if is_printable(name) => Ok(Self::Named {
+                        provider,
+                        reference: read_short(reader)?,
+                    }),
+                    _ => Err(malformed("a provider name is not printable ASCII")),
+                }
+            }
+            _ => Ok(Self::Unknown),
+        }
+    }
+
+    /// The length of the wrapped key that must follow, where the tag fixes it.
+    pub(super) fn wrapped_len(&self) -> Option<usize> {
+        match self {
+            Self::Software { .. }
+            | Self::Kms {
+                mechanism: None, ..
+            } => Some(crate::crypto::WRAPPED_LEN),
+            _ => None,
+        }
+    }
+}
+
+/// Passes on a tag that a reader of version 1 may read or skip.
+pub(super) fn check_tag(tag: u8) -> Result<u8, FormatError> {
+    match tag {
+        0 | FIRST_CRITICAL_TAG.. => Err(FormatError::Malformed {
+            field: "wrapped key tag",
+            reason: "a reader of version 1 must refuse this tag",
+        }),
+        _ => Ok(tag),
+    }
+}
+
+/// The id of a key: 16 bytes, written as hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId([u8; 16]);
+
+impl KeyId {
+    /// Takes the bytes of an id.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the id.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+impl Serialize for KeyId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The version of a key, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyVersion(NonZeroU32);
+
+impl KeyVersion {
+    /// The first version of any key.
+    pub const FIRST: Self = Self(NonZeroU32::MIN);
+
+    /// Takes a version number; there is no version 0.
+    #[must_use]
+    pub fn new(version: u32) -> Option<Self> {
+        NonZeroU32::new(version).map(Self)
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
+        Self::new(reader.varint(KEY)?).ok_or(malformed("a key version is zero"))
+    }
+}
+
+impl fmt::Display for KeyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A reference as text where it is printable ASCII, else as hexadecimal.
+pub(super) struct Printable<'a>(pub(super) &'a [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match std::str::from_utf8(self.0) {
+            Ok(text) if is_printable(self.0) => f.write_str(text),
+            _ => f.write_str(&base16ct::lower::encode_string(self.0)),
+        }
+    }
+}
+
+const KEY: &str = "wrapped key";
+
+fn malformed(reason: &'static str) -> FormatError {
+    FormatError::Malformed { field: KEY, reason }
+}
+
+fn is_printable(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_graphic)
+}
+
+/// One length byte, not zero, and that many bytes.
+fn read_short<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], FormatError> {
+    match reader.u8(KEY)? {
+        0 => Err(malformed("a reference is empty")),
+        len => reader.take(usize::from(len), KEY),
+    }
+}
+
+fn read_mechanism(reader: &mut Reader<'_>) -> Result<u8, FormatError> {
+    match reader.u8(KEY)? {
+        0 => Err(malformed("a mechanism is zero")),
+        mechanism => Ok(mechanism),
+    }
+}

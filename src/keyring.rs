@@ -1,0 +1,244 @@
+//! Policy of use: which keys wrap a message's data key, and which may unwrap it.
+
+mod single;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use single::SingleKeyring;
+
+use crate::context::EncryptionContext;
+use crate::error::Error;
+use crate::format::{KeyEntries, KeyEntriesBuf, Suite};
+use crate::rng::RandomSource;
+use crate::secret::{DataKey, FreshDataKey};
+
+/// Gives data keys to seal messages with, and finds the data key of a message to open.
+///
+/// # Contract
+///
+/// - **To seal**, a keyring gives a data key and at least one wrapped copy of it. A data key is
+///   [fresh](EncryptionMaterials::fresh) only if it was generated in this very call; anything else
+///   is [shared](EncryptionMaterials::shared). A data key belongs to one context for life.
+/// - **To open**, there are three outcomes, and they are distinct. *Done*:
+///   [`Unwrapped::Done`]. *Not mine*: no wrapped key names a key of this keyring,
+///   [`Unwrapped::NotMine`]; nothing was tried, and another keyring may be asked. *Mine and
+///   refused*: an error, [`Error::Decrypt`] where cryptography refused, and what the provider said
+///   where it could not be asked.
+/// - Wrapped keys are tried in the order of the message, and only those that name a held key by
+///   its exact reference are ever given to a provider.
+/// - What a keyring returns to open with is checked by the caller against the message's
+///   commitment; a keyring need not look at the payload, and is not given it.
+/// - The keyring may be called from many threads, and may block.
+pub trait Keyring: fmt::Debug + Send + Sync {
+    /// Gives the data key for one message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Provider`] when a provider fails, [`Error::Random`] when there is no randomness.
+    fn encryption_materials(
+        &self,
+        request: EncryptionRequest<'_>,
+    ) -> Result<EncryptionMaterials, Error>;
+
+    /// Finds the data key of a message among its wrapped copies.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decrypt`] when a wrapped key names a held key and does not unwrap, and
+    /// [`Error::Provider`] when a provider could not be asked.
+    fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error>;
+
+    /// The bytes that the wrapped keys take in the header of a message, at the most.
+    fn max_entries_len(&self) -> usize;
+}
+
+/// Asks for the data key of a message to be sealed.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct EncryptionRequest<'a> {
+    /// The context that the data key must be bound to.
+    pub context: &'a EncryptionContext,
+    /// The suite of the message.
+    pub suite: Suite,
+    /// Where a new data key's bytes come from.
+    pub random: &'a dyn RandomSource,
+}
+
+impl<'a> EncryptionRequest<'a> {
+    /// Makes a request.
+    #[must_use]
+    pub fn new(context: &'a EncryptionContext, suite: Suite, random: &'a dyn RandomSource) -> Self {
+        Self {
+            context,
+            suite,
+            random,
+        }
+    }
+}
+
+/// Asks for the data key of a message to be opened.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct DecryptionRequest<'a> {
+    /// The context that the reader expects.
+    pub context: &'a EncryptionContext,
+    /// The suite of the message.
+    pub suite: Suite,
+    /// The wrapped copies of the data key: untrusted.
+    pub entries: KeyEntries<'a>,
+}
+
+impl<'a> DecryptionRequest<'a> {
+    /// Makes a request.
+    #[must_use]
+    pub fn new(context: &'a EncryptionContext, suite: Suite, entries: KeyEntries<'a>) -> Self {
+        Self {
+            context,
+            suite,
+            entries,
+        }
+    }
+}
+
+/// A data key to seal with, and its wrapped copies.
+#[derive(Debug)]
+pub struct EncryptionMaterials {
+    data_key: HeldKey,
+    reuse: Reuse,
+    entries: KeyEntriesBuf,
+}
+
+/// Whether a data key seals one message, or each of many under a salt of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    Fresh,
+    Shared,
+}
+
+impl EncryptionMaterials {
+    /// A data key that was generated for this message, which consumes it.
+    #[must_use]
+    pub fn fresh(data_key: FreshDataKey, entries: KeyEntriesBuf) -> Self {
+        Self {
+            data_key: HeldKey::Owned(data_key.into_data_key()),
+            reuse: Reuse::Fresh,
+            entries,
+        }
+    }
+
+    /// A data key that seals other messages too: each gets a random salt of 24 bytes. At most 2^32
+    /// messages under one data key, all of one context; counting them is the keyring's part.
+    #[must_use]
+    pub fn shared(data_key: Arc<DataKey>, entries: KeyEntriesBuf) -> Self {
+        Self {
+            data_key: HeldKey::Shared(data_key),
+            reuse: Reuse::Shared,
+            entries,
+        }
+    }
+
+    /// The wrapped copies of the data key.
+    #[must_use]
+    pub fn entries(&self) -> KeyEntries<'_> {
+        self.entries.as_entries()
+    }
+
+    pub(crate) fn data_key(&self) -> &DataKey {
+        self.data_key.as_data_key()
+    }
+
+    pub(crate) fn reuse(&self) -> Reuse {
+        self.reuse
+    }
+}
+
+/// What came of the search for a message's data key.
+#[derive(Debug)]
+#[must_use]
+#[non_exhaustive]
+pub enum Unwrapped {
+    /// The data key, and which of the wrapped keys gave it.
+    Done(DecryptionMaterials),
+    /// No wrapped key names a key of this keyring.
+    NotMine,
+}
+
+/// The data key of a message to be opened.
+#[derive(Debug)]
+pub struct DecryptionMaterials {
+    data_key: HeldKey,
+    entry: usize,
+}
+
+impl DecryptionMaterials {
+    /// A data key that was unwrapped from the message's wrapped key number `entry`, from 0.
+    #[must_use]
+    pub fn new(data_key: DataKey, entry: usize) -> Self {
+        Self {
+            data_key: HeldKey::Owned(data_key),
+            entry,
+        }
+    }
+
+    /// A data key that is kept for other messages too.
+    #[must_use]
+    pub fn shared(data_key: Arc<DataKey>, entry: usize) -> Self {
+        Self {
+            data_key: HeldKey::Shared(data_key),
+            entry,
+        }
+    }
+
+    /// The number, from 0, of the wrapped key that gave the data key.
+    #[must_use]
+    pub fn entry(&self) -> usize {
+        self.entry
+    }
+
+    pub(crate) fn data_key(&self) -> &DataKey {
+        self.data_key.as_data_key()
+    }
+}
+
+#[derive(Debug)]
+enum HeldKey {
+    Owned(DataKey),
+    Shared(Arc<DataKey>),
+}
+
+impl HeldKey {
+    fn as_data_key(&self) -> &DataKey {
+        match self {
+            Self::Owned(key) => key,
+            Self::Shared(key) => key,
+        }
+    }
+}
+
+macro_rules! forward_to_pointee {
+    ($($pointer:ident),*) => {$(
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: Keyring + ?Sized> Keyring for $pointer<T> {
+            fn encryption_materials(
+                &self,
+                request: EncryptionRequest<'_>,
+            ) -> Result<EncryptionMaterials, Error> {
+                (**self).encryption_materials(request)
+            }
+
+            fn decryption_materials(
+                &self,
+                request: DecryptionRequest<'_>,
+            ) -> Result<Unwrapped, Error> {
+                (**self).decryption_materials(request)
+            }
+
+            fn max_entries_len(&self) -> usize {
+                (**self).max_entries_len()
+            }
+        }
+    )*};
+}
+
+forward_to_pointee!(Arc, Box);

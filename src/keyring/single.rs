@@ -1,0 +1,134 @@
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::{
+    DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring,
+    Unwrapped,
+};
+use crate::context::EncryptionContext;
+use crate::error::Error;
+use crate::format::codec::varint_len;
+use crate::format::{KeyEntriesBuf, KeyReference, label};
+use crate::provider::{
+    GenerateDataKeyRequest, GeneratedDataKey, KeyDescription, KeyHandle, KeyProvider,
+    ProviderError, RootKey, SoftwareKeyProvider, UnwrapRequest, WrapRequest,
+};
+use crate::secret::FreshDataKey;
+
+/// One key of one provider: wraps every message under it and opens those that name it.
+///
+/// Every message has a data key of its own.
+#[derive(Debug, Clone)]
+pub struct SingleKeyring {
+    provider: Arc<dyn KeyProvider>,
+    handle: KeyHandle,
+    description: KeyDescription,
+}
+
+impl SingleKeyring {
+    /// Takes the key of a handle that `provider` issued.
+    ///
+    /// # Errors
+    ///
+    /// What the provider says when it is asked for the key.
+    pub fn new(
+        provider: impl KeyProvider + 'static,
+        handle: KeyHandle,
+    ) -> Result<Self, ProviderError> {
+        let description = provider.describe_key(&handle)?;
+        Ok(Self {
+            provider: Arc::new(provider),
+            handle,
+            description,
+        })
+    }
+
+    /// Wraps under a root key in this process: the shortest way to an
+    /// [`Envelope`](crate::Envelope).
+    #[must_use]
+    pub fn software(root_key: &RootKey) -> Self {
+        let provider = SoftwareKeyProvider::new(root_key);
+        Self {
+            handle: provider.root_handle(),
+            description: provider.describe_root(),
+            provider: Arc::new(provider),
+        }
+    }
+
+    /// How messages name the key.
+    #[must_use]
+    pub fn key(&self) -> &KeyReference {
+        &self.description.reference
+    }
+
+    fn generate(
+        &self,
+        request: EncryptionRequest<'_>,
+        binding: &[u8],
+    ) -> Result<GeneratedDataKey, Error> {
+        let handle = &self.handle;
+        if self.provider.capabilities().generates_data_keys {
+            let request = GenerateDataKeyRequest { handle, binding };
+            return Ok(self.provider.generate_data_key(request)?);
+        }
+        let data_key = FreshDataKey::generate(request.random)?;
+        let wrapped = self.provider.wrap_key(WrapRequest {
+            handle,
+            data_key: data_key.as_data_key(),
+            binding,
+        })?;
+        Ok(GeneratedDataKey { data_key, wrapped })
+    }
+}
+
+impl Keyring for SingleKeyring {
+    fn encryption_materials(
+        &self,
+        request: EncryptionRequest<'_>,
+    ) -> Result<EncryptionMaterials, Error> {
+        let generated = self.generate(request, &binding(self.key(), request.context))?;
+        let mut entries = KeyEntriesBuf::new();
+        entries.push(self.key(), generated.wrapped.as_bytes())?;
+        Ok(EncryptionMaterials::fresh(generated.data_key, entries))
+    }
+
+    fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
+        let binding = binding(self.key(), request.context);
+        let mut failed = None;
+        for (number, entry) in request.entries.iter().enumerate() {
+            if !entry.names(self.key()) {
+                continue;
+            }
+            match self.provider.unwrap_key(UnwrapRequest {
+                handle: &self.handle,
+                wrapped: entry.wrapped(),
+                binding: &binding,
+            }) {
+                Ok(data_key) => {
+                    return Ok(Unwrapped::Done(DecryptionMaterials::new(data_key, number)));
+                }
+                Err(ProviderError::Rejected) => {
+                    failed.get_or_insert(ProviderError::Rejected);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(Unwrapped::NotMine), |error| Err(error.into()))
+    }
+
+    fn max_entries_len(&self) -> usize {
+        let len = self.key().prefix().len() + self.description.wrapped_len;
+        let len_of_len = u32::try_from(len).map_or(usize::MAX, varint_len);
+        len.saturating_add(1).saturating_add(len_of_len)
+    }
+}
+
+/// What a wrapped data key is bound to: the key that it names, and the context.
+fn binding(key: &KeyReference, context: &EncryptionContext) -> SmallVec<[u8; 96]> {
+    let mut binding = SmallVec::from_slice(label!("wrap"));
+    binding.push(key.tag());
+    binding.extend_from_slice(key.prefix());
+    binding.extend_from_slice(context.digest());
+    binding
+}

@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+#![warn(unreachable_pub)]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
+
+mod context;
+mod crypto;
+mod envelope;
+mod error;
+pub mod format;
+mod keyring;
+mod provider;
+mod rng;
+mod secret;
+
+pub use context::{ContextError, EncryptionContext};
+pub use envelope::{Envelope, EnvelopeEncryptor, MessageOptions, Opened, OpenedInto};
+pub use error::Error;
+#[doc(inline)]
+pub use format::{
+    FormatError, Inspection, KeyId, KeyReference, KeyVersion, LimitExceeded, Suite, inspect,
+};
+pub use keyring::{
+    DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring,
+    SingleKeyring, Unwrapped,
+};
+pub use provider::{
+    Capabilities, CreateKeyRequest, GenerateDataKeyRequest, GeneratedDataKey,
+    InvalidPassphraseRecord, KeyDescription, KeyHandle, KeyMaterial, KeyProvider, KeySpec,
+    KeyTextError, PassphraseCosts, PassphraseRecord, ProviderError, RootKey, RootKeyError,
+    SoftwareKeyProvider, UnwrapRequest, WrapRequest, WrappedKey,
+};
+pub use rng::{RandomError, RandomSource, RngSource, SystemRandom};
+pub use secret::{DataKey, DataKeyLength, FreshDataKey, SecretBytes};

@@ -1,0 +1,79 @@
+use crate::rng::RandomError;
+use crate::secret::DataKeyLength;
+
+/// Why a provider did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProviderError {
+    /// The wrapped key does not unwrap: another key, another binding, or changed bytes. There is
+    /// no telling which.
+    #[error("the key refused the wrapped data key")]
+    Rejected,
+    /// The handle is not one that this kind of provider issues.
+    #[error("the key handle is not valid: {reason}; give the bytes that create_key returned")]
+    InvalidHandle {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The provider issued no such handle, or no longer has the key.
+    #[error(
+        "the {provider} provider holds no key of that handle; check that it is the provider that created the key"
+    )]
+    UnknownKey {
+        /// The provider's name.
+        provider: String,
+    },
+    /// The handle belongs to a software key under another root key.
+    #[error(
+        "the key handle was made under another root key; use the root key that the provider had when it created the key"
+    )]
+    OtherRootKey,
+    /// The key was destroyed.
+    #[error("the key was destroyed; what it wrapped cannot be opened any more")]
+    KeyDestroyed,
+    /// The provider's own policy forbids it.
+    #[error("the {provider} provider denied the use of the key: {reason}")]
+    Denied {
+        /// The provider's name.
+        provider: String,
+        /// Why, in the provider's words.
+        reason: String,
+    },
+    /// The provider cannot do this. Its capabilities say so beforehand.
+    #[error(
+        "the {provider} provider cannot {operation}; ask its capabilities first, or use another provider"
+    )]
+    Unsupported {
+        /// The provider's name.
+        provider: String,
+        /// What was asked.
+        operation: &'static str,
+    },
+    /// The provider could not be reached, or did not answer as it should. Retrying may help.
+    #[error("the {provider} provider is unavailable; try again, and check that it can be reached")]
+    Unavailable {
+        /// The provider's name.
+        provider: String,
+        /// What the provider or its transport said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The random generator failed.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+impl ProviderError {
+    /// Whether the same call may succeed later, with nothing changed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// An unwrapped key of the wrong length was not wrapped by this crate.
+impl From<DataKeyLength> for ProviderError {
+    fn from(_: DataKeyLength) -> Self {
+        Self::Rejected
+    }
+}

@@ -1,0 +1,141 @@
+//! Where randomness comes from.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use zeroize::{Zeroize, Zeroizing};
+
+/// A source of random bytes that are fit for keys.
+///
+/// # Contract
+///
+/// `fill` overwrites all of the buffer with bytes that nobody can predict and that no other call,
+/// thread or process is given, or fails. The security of everything sealed rests on it: a source
+/// other than [`SystemRandom`] is for tests and for hardware generators.
+pub trait RandomSource: fmt::Debug + Send + Sync {
+    /// Fills `buffer` with random bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`RandomError`] when there are none; what `buffer` then holds must not be used.
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomError>;
+}
+
+/// The random generator failed, so nothing was made that would have needed it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the random generator failed; nothing was encrypted, and the operating system's generator must be repaired first"
+)]
+pub struct RandomError {
+    #[source]
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl RandomError {
+    /// Wraps the error of a generator.
+    #[must_use]
+    pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            source: source.into(),
+        }
+    }
+}
+
+/// The operating system's random generator: every byte is its own, with no generator in between.
+///
+/// Small requests are served from a buffer of 512 such bytes per thread, because one system call
+/// costs as much as sealing a small message. A byte is erased as it is given out, and the buffer
+/// is dropped when the process id has changed, so that a forked child shares none with its parent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemRandom;
+
+impl RandomSource for SystemRandom {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomError> {
+        if buffer.len() > LARGEST_BUFFERED {
+            return from_system(buffer);
+        }
+        BUFFER
+            .try_with(|reserve| match reserve.try_borrow_mut() {
+                Ok(mut reserve) => reserve.take(buffer),
+                Err(_) => from_system(buffer),
+            })
+            .unwrap_or_else(|_thread_is_ending| from_system(buffer))
+    }
+}
+
+/// Any cryptographic generator of the [`rand_core`] traits as a [`RandomSource`], behind a lock.
+pub struct RngSource<R>(Mutex<R>);
+
+impl<R> RngSource<R> {
+    /// Takes the generator.
+    pub fn new(rng: R) -> Self {
+        Self(Mutex::new(rng))
+    }
+}
+
+impl<R> RandomSource for RngSource<R>
+where
+    R: rand_core::TryCryptoRng + Send,
+    R::Error: Send + Sync + 'static,
+{
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomError> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .try_fill_bytes(buffer)
+            .map_err(RandomError::new)
+    }
+}
+
+impl<R> fmt::Debug for RngSource<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RngSource([redacted])")
+    }
+}
+
+const BUFFER_LEN: usize = 512;
+const LARGEST_BUFFERED: usize = 64;
+
+thread_local! {
+    static BUFFER: RefCell<Reserve> = RefCell::new(Reserve::empty());
+}
+
+/// Bytes of the operating system that nobody was given yet: the first `left` of `bytes`.
+struct Reserve {
+    process: u32,
+    left: usize,
+    bytes: Zeroizing<[u8; BUFFER_LEN]>,
+}
+
+impl Reserve {
+    fn empty() -> Self {
+        Self {
+            process: 0,
+            left: 0,
+            bytes: Zeroizing::new([0; BUFFER_LEN]),
+        }
+    }
+
+    fn take(&mut self, buffer: &mut [u8]) -> Result<(), RandomError> {
+        let process = std::process::id();
+        if self.process != process || self.left < buffer.len() {
+            self.left = 0;
+            from_system(self.bytes.as_mut_slice())?;
+            self.left = BUFFER_LEN;
+            self.process = process;
+        }
+        let rest = self.left.saturating_sub(buffer.len());
+        let Some(taken) = self.bytes.get_mut(rest..self.left) else {
+            return from_system(buffer);
+        };
+        buffer.copy_from_slice(taken);
+        taken.zeroize();
+        self.left = rest;
+        Ok(())
+    }
+}
+
+fn from_system(buffer: &mut [u8]) -> Result<(), RandomError> {
+    getrandom::fill(buffer).map_err(RandomError::new)
+}

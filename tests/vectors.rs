@@ -1,0 +1,135 @@
+//! Every vector of `testdata/v1`, made by the Python reference implementation.
+
+mod common;
+
+use common::vector::{self, Vector};
+use waxseal::format::{Header, HeaderKind};
+use waxseal::{
+    EnvelopeEncryptor, MessageOptions, PassphraseRecord, RootKey, RootKeyError, inspect,
+};
+
+#[test]
+fn every_vector_does_what_it_says() {
+    let mut opened = 0;
+    let mut refused = 0;
+    for vector in vector::all() {
+        match (vector.kind.as_str(), vector.expect.as_str()) {
+            ("message" | "handle", "opens") => check_opens(&vector),
+            ("message" | "handle", "refused") => check_refused(&vector),
+            ("record_header", _) => check_record_header(&vector),
+            ("passphrase", _) => check_passphrase(&vector),
+            (kind, expect) => panic!("{}: unknown kind {kind} or {expect}", vector.name),
+        }
+        match vector.expect.as_str() {
+            "opens" => opened += 1,
+            _ => refused += 1,
+        }
+    }
+    assert_eq!((opened, refused), (57, 126), "vectors are never removed");
+}
+
+#[test]
+fn every_accepted_header_serialises_to_the_bytes_it_was_parsed_from() {
+    for vector in vector::all().filter(|vector| vector.kind != "passphrase") {
+        if let Ok((header, rest)) = Header::parse(&vector.message) {
+            let front = &vector.message[..vector.message.len() - rest.len()];
+            assert_eq!(header.to_bytes(), front, "{}", vector.name);
+            assert_eq!(header.len(), front.len(), "{}", vector.name);
+        }
+    }
+}
+
+#[test]
+fn sealing_a_reproducible_vector_gives_its_bytes() {
+    let reproducible = vector::all().filter(|vector| vector.reproducible);
+    let mut count = 0;
+    for vector in reproducible {
+        let context = vector.context();
+        let options = MessageOptions::new(&context).with_aad(&vector.aad);
+        let sealed = vector
+            .sealer()
+            .encrypt_with(&vector.plaintext(), options)
+            .unwrap_or_else(|error| panic!("{}: {error}", vector.name));
+        assert_eq!(sealed, vector.message, "{}", vector.name);
+        count += 1;
+    }
+    assert_eq!(count, 33, "vectors are never removed");
+}
+
+fn check_opens(vector: &Vector) {
+    let context = vector.context();
+    let envelope = vector.opener();
+    let openings = [(vector.aad.clone(), vector.plaintext())]
+        .into_iter()
+        .chain(vector.other_openings());
+    for (aad, plaintext) in openings {
+        let options = MessageOptions::new(&context).with_aad(&aad);
+        let opened = envelope
+            .decrypt_with(&vector.message, options)
+            .unwrap_or_else(|error| panic!("{}: {error}", vector.name));
+        assert_eq!(*opened.plaintext, plaintext, "{}", vector.name);
+        let inspected = inspect(&vector.message).unwrap();
+        assert_eq!(
+            inspected.payload_len,
+            plaintext.len() as u64,
+            "{}",
+            vector.name
+        );
+        assert!(
+            opened.opened_by < inspected.wrapped_keys.len(),
+            "{}",
+            vector.name
+        );
+    }
+}
+
+fn check_refused(vector: &Vector) {
+    let context = match vector.try_context() {
+        Ok(context) => context,
+        Err(_) => return assert_eq!(vector.error.as_deref(), Some("context"), "{}", vector.name),
+    };
+    let options = MessageOptions::new(&context).with_aad(&vector.aad);
+    let error = vector
+        .opener()
+        .decrypt_with(&vector.message, options)
+        .expect_err(&vector.name);
+    vector.assert_refusal(&error);
+}
+
+fn check_record_header(vector: &Vector) {
+    let parsed = Header::parse(&vector.message);
+    match vector.expect.as_str() {
+        "opens" => {
+            let (header, rest) = parsed.unwrap();
+            assert_eq!(header.kind(), HeaderKind::Record, "{}", vector.name);
+            assert!(header.is_shared() && rest.is_empty(), "{}", vector.name);
+        }
+        _ => vector.assert_refusal(&parsed.expect_err(&vector.name).into()),
+    }
+}
+
+fn check_passphrase(vector: &Vector) {
+    let record = PassphraseRecord::from_bytes(&vector.record).unwrap();
+    assert_eq!(record.to_bytes(), vector.record, "{}", vector.name);
+    let opened = RootKey::from_passphrase(vector.passphrase.as_deref().unwrap(), &record);
+    match vector.error.as_deref() {
+        None => {
+            let provider = waxseal::SoftwareKeyProvider::new(&opened.unwrap());
+            let expected = waxseal::SoftwareKeyProvider::new(&vector.root_key());
+            assert_eq!(
+                provider.root_handle(),
+                expected.root_handle(),
+                "{}",
+                vector.name
+            );
+        }
+        Some(error) => {
+            assert_eq!(error, "wrong_passphrase", "{}", vector.name);
+            assert!(
+                matches!(opened, Err(RootKeyError::WrongPassphrase)),
+                "{}",
+                vector.name
+            );
+        }
+    }
+}
