@@ -17,6 +17,8 @@ mod envelope;
 mod error;
 pub mod format;
 mod keyring;
+#[cfg(test)]
+mod leak_tests;
 mod provider;
 mod rng;
 mod secret;

@@ -139,3 +139,48 @@ impl Reserve {
 fn from_system(buffer: &mut [u8]) -> Result<(), RandomError> {
     getrandom::fill(buffer).map_err(RandomError::new)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_erased_as_they_are_given_out() {
+        let mut reserve = Reserve::empty();
+        for taken in 1..=BUFFER_LEN / 32 {
+            let mut key = [0; 32];
+            reserve.take(&mut key).unwrap();
+            assert_ne!(key, [0; 32]);
+            assert_eq!(reserve.left, BUFFER_LEN - taken * 32);
+            assert!(reserve.bytes[reserve.left..].iter().all(|&byte| byte == 0));
+        }
+    }
+
+    #[test]
+    fn another_process_gets_other_bytes() {
+        let mut parent = Reserve::empty();
+        parent.take(&mut [0; 1]).unwrap();
+        let copied = parent.bytes.clone();
+        let mut child = Reserve {
+            process: parent.process.wrapping_add(1),
+            left: parent.left,
+            bytes: copied,
+        };
+        let (mut in_parent, mut in_child) = ([0; 64], [0; 64]);
+        parent.take(&mut in_parent).unwrap();
+        child.take(&mut in_child).unwrap();
+        assert_ne!(in_parent, in_child);
+    }
+
+    #[test]
+    fn no_two_requests_of_any_size_are_alike() {
+        let mut seen = std::collections::HashSet::new();
+        for len in [16, 24, 32, 63, 64, 65, 511, 512, 513, 4096] {
+            for _ in 0..50 {
+                let mut bytes = vec![0; len];
+                SystemRandom.fill(&mut bytes).unwrap();
+                assert!(seen.insert(bytes));
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use aes_gcm_siv::Aes256GcmSiv;
 use chacha20poly1305::ChaCha20Poly1305;
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{AeadAlgorithm, HASH_LEN, KEY_LEN, NONCE_LEN, Rejected, TAG_LEN, WRAPPED_LEN};
 
@@ -83,12 +83,7 @@ impl KeyWrap {
     ) -> Result<[u8; WRAPPED_LEN], Rejected> {
         let mut wrapped = [0; WRAPPED_LEN];
         let (ciphertext, tag) = wrapped.split_at_mut(KEY_LEN);
-        let buffer = InOutBuf::new(key.as_slice(), ciphertext).map_err(|_| Rejected)?;
-        let computed = self
-            .0
-            .encrypt_inout_detached(&Self::NONCE.into(), aad, buffer)
-            .map_err(|_| Rejected)?;
-        tag.copy_from_slice(&computed);
+        tag.copy_from_slice(&self.encrypt(&Self::NONCE, aad, key, ciphertext)?);
         Ok(wrapped)
     }
 
@@ -98,14 +93,43 @@ impl KeyWrap {
         wrapped: &[u8; WRAPPED_LEN],
     ) -> Result<Zeroizing<[u8; KEY_LEN]>, Rejected> {
         let (ciphertext, tag) = wrapped.split_first_chunk::<KEY_LEN>().ok_or(Rejected)?;
-        let tag: &[u8; TAG_LEN] = tag.try_into().map_err(|_| Rejected)?;
+        let tag = tag.try_into().map_err(|_| Rejected)?;
         let mut key = Zeroizing::new([0; KEY_LEN]);
-        let buffer =
-            InOutBuf::new(ciphertext.as_slice(), key.as_mut_slice()).map_err(|_| Rejected)?;
-        self.0
-            .decrypt_inout_detached(&Self::NONCE.into(), aad, buffer, tag.into())
-            .map_err(|_| Rejected)?;
+        self.decrypt(&Self::NONCE, aad, ciphertext, tag, key.as_mut_slice())?;
         Ok(key)
+    }
+
+    pub(super) fn encrypt(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        aad: &[u8],
+        plaintext: &[u8],
+        ciphertext: &mut [u8],
+    ) -> Result<[u8; TAG_LEN], Rejected> {
+        let buffer = InOutBuf::new(plaintext, ciphertext).map_err(|_| Rejected)?;
+        self.0
+            .encrypt_inout_detached(nonce.into(), aad, buffer)
+            .map(Into::into)
+            .map_err(|_| Rejected)
+    }
+
+    pub(super) fn decrypt(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        aad: &[u8],
+        ciphertext: &[u8],
+        tag: &[u8; TAG_LEN],
+        plaintext: &mut [u8],
+    ) -> Result<(), Rejected> {
+        let buffer = InOutBuf::new(ciphertext, &mut *plaintext).map_err(|_| Rejected)?;
+        self.0
+            .decrypt_inout_detached(nonce.into(), aad, buffer, tag.into())
+            .map_err(|_| {
+                // The cipher decrypts before it verifies, and does not take that back when the
+                // buffers are two.
+                plaintext.zeroize();
+                Rejected
+            })
     }
 }
 

@@ -1,5 +1,8 @@
 //! Encrypting and decrypting a body, chunk by chunk.
 
+#[cfg(test)]
+mod wycheproof;
+
 use crate::crypto::{Aead, NONCE_LEN, Rejected, TAG_LEN};
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN};
 

@@ -147,7 +147,7 @@ impl fmt::Display for Inspection {
         writeln!(f, "header       {} bytes", self.header_len)?;
         write!(
             f,
-            "body         {} bytes in {} chunks, {} bytes once opened",
+            "body         {} bytes (chunks: {}), {} bytes once opened",
             self.body_len, self.chunks, self.payload_len
         )
     }

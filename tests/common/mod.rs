@@ -6,8 +6,9 @@ pub mod vector;
 use std::sync::{Arc, Mutex};
 
 use waxseal::{
-    DataKey, DecryptionRequest, EncryptionMaterials, EncryptionRequest, Error, Keyring,
-    RandomError, RandomSource, SingleKeyring, Unwrapped,
+    CreateKeyRequest, DataKey, DecryptionRequest, EncryptionMaterials, EncryptionRequest, Envelope,
+    Error, KeyProvider, Keyring, RandomError, RandomSource, RootKey, SingleKeyring,
+    SoftwareKeyProvider, Unwrapped,
 };
 
 /// A generator that gives out the bytes it was made with, once.
@@ -53,6 +54,8 @@ impl Keyring for SharingKeyring {
         &self,
         request: EncryptionRequest<'_>,
     ) -> Result<EncryptionMaterials, Error> {
+        let data_key = FixedRandom::new(self.data_key.expose().as_slice());
+        let request = EncryptionRequest::new(request.context, request.suite, &data_key);
         let wrapped = self.inner.encryption_materials(request)?;
         Ok(EncryptionMaterials::shared(
             Arc::clone(&self.data_key),
@@ -67,4 +70,24 @@ impl Keyring for SharingKeyring {
     fn max_entries_len(&self) -> usize {
         self.inner.max_entries_len()
     }
+}
+
+pub const ROOT_KEY: [u8; 32] = *b"\x80a root key for tests not random";
+
+/// An envelope under [`ROOT_KEY`].
+pub fn envelope() -> Envelope {
+    Envelope::new(SingleKeyring::software(&RootKey::from_bytes(&ROOT_KEY)))
+}
+
+/// The same, with one data key for all its messages.
+pub fn sharing_envelope() -> Envelope {
+    let inner = SingleKeyring::software(&RootKey::from_bytes(&ROOT_KEY));
+    Envelope::new(SharingKeyring::new(inner, &[0x33; 32]))
+}
+
+/// An envelope under a key that was created under [`ROOT_KEY`].
+pub fn created_key_envelope() -> Envelope {
+    let provider = SoftwareKeyProvider::new(&RootKey::from_bytes(&ROOT_KEY));
+    let handle = provider.create_key(CreateKeyRequest::default()).unwrap();
+    Envelope::new(SingleKeyring::new(provider, handle).unwrap())
 }

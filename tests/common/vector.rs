@@ -149,7 +149,7 @@ impl Vector {
         let keyring = super::SharingKeyring::new(self.keyring(), &self.data_key);
         Envelope::new(keyring)
             .with_suite(suite)
-            .with_random_source(FixedRandom::new([&*self.data_key, &*self.salt].concat()))
+            .with_random_source(FixedRandom::new(self.salt.clone()))
     }
 
     pub fn plaintext(&self) -> Vec<u8> {

@@ -21,7 +21,7 @@ pub enum KeyTextError {
         "expected 32 raw bytes, or their base64 (44 characters) or hexadecimal (64 characters) text, and found {len} bytes"
     )]
     Length {
-        /// The length, without white space at the ends, in bytes.
+        /// The length, in bytes.
         len: usize,
     },
     /// The length is that of base64, the characters are not.
@@ -34,6 +34,11 @@ pub enum KeyTextError {
         "its length is that of hexadecimal, and it holds other characters than 0-9, a-f and A-F"
     )]
     Hex,
+    /// 32 bytes that are text, and so not random bytes: a password, or 16 bytes as hexadecimal.
+    #[error(
+        "32 characters of text are not a key of 32 random bytes; store one as base64 (44 characters) or hexadecimal (64), or derive one from a passphrase with PassphraseRecord"
+    )]
+    Text,
     /// All bytes are the same, so no random generator made them.
     #[error(
         "all of its bytes are the same, so it is no random key; make one with: openssl rand -base64 32"
@@ -48,7 +53,7 @@ pub(super) fn parse_key(text: &[u8]) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyText
     let filled = match trimmed.len() {
         _ if text.len() == KEY_LEN => {
             key.copy_from_slice(text);
-            return refuse_uniform(key);
+            KEY_LEN
         }
         HEX_LEN => base16ct::mixed::decode(trimmed, key.as_mut_slice())
             .map_err(|_| KeyTextError::Hex)?
@@ -59,18 +64,23 @@ pub(super) fn parse_key(text: &[u8]) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyText
         BASE64_UNPADDED_LEN => Base64Unpadded::decode(trimmed, key.as_mut_slice())
             .map_err(|_| KeyTextError::Base64)?
             .len(),
-        len => return Err(KeyTextError::Length { len }),
+        _ => return Err(KeyTextError::Length { len: text.len() }),
     };
     if filled != KEY_LEN {
         return Err(KeyTextError::Base64);
     }
-    refuse_uniform(key)
+    refuse_implausible(&key)?;
+    Ok(key)
 }
 
-fn refuse_uniform(key: Zeroizing<[u8; KEY_LEN]>) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyTextError> {
-    let [first, rest @ ..] = &*key;
+/// Neither happens to random bytes: 32 of them are all printable once in 10^13 times.
+fn refuse_implausible(key: &[u8; KEY_LEN]) -> Result<(), KeyTextError> {
+    let [first, rest @ ..] = key;
     if rest.iter().all(|byte| byte == first) {
         return Err(KeyTextError::Uniform);
     }
-    Ok(key)
+    if key.iter().all(u8::is_ascii_graphic) {
+        return Err(KeyTextError::Text);
+    }
+    Ok(())
 }

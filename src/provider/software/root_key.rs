@@ -148,15 +148,8 @@ impl RootKey {
             name: name.to_string_lossy().into_owned(),
         })?;
         let text = Zeroizing::new(value.into_encoded_bytes());
-        let place = || format!("the environment variable {}", name.to_string_lossy());
-        if text.len() == KEY_LEN {
-            return Err(RootKeyError::NotAKey {
-                place: place(),
-                source: KeyTextError::Length { len: text.len() },
-            });
-        }
         Self::from_text(&text).map_err(|source| RootKeyError::NotAKey {
-            place: place(),
+            place: format!("the environment variable {}", name.to_string_lossy()),
             source,
         })
     }
