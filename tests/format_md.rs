@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use common::vector::{self, from_hex};
-use waxseal::format::{
-    MAX_AAD_LEN, MAX_ENTRY_LEN, MAX_HEADER_LEN, MAX_PAD_LEN, MAX_WRAPPED_KEYS,
-};
+use waxseal::format::{MAX_AAD_LEN, MAX_ENTRY_LEN, MAX_HEADER_LEN, MAX_PAD_LEN, MAX_WRAPPED_KEYS};
 use waxseal::{EncryptionContext, EnvelopeEncryptor, PassphraseRecord};
 
 const FORMAT_MD: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/FORMAT.md"));
