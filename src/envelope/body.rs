@@ -31,17 +31,18 @@ impl BodyCipher {
     /// Decrypts a whole body to `payload`, which has the length of its opened form. On failure
     /// `payload` may hold chunks that verified.
     pub(crate) fn open(&self, body: &[u8], payload: &mut [u8]) -> Result<(), Rejected> {
+        let chunks = body.chunks_exact(SEALED_CHUNK_LEN);
+        let last = chunks.remainder();
+        let sealed = chunks.chain([last]);
         let mut rest = payload;
-        (0..)
-            .zip(body.chunks(SEALED_CHUNK_LEN))
-            .try_for_each(|(number, sealed)| {
-                let len = sealed.len().saturating_sub(TAG_LEN);
-                let (plain, next) = std::mem::take(&mut rest)
-                    .split_at_mut_checked(len)
-                    .ok_or(Rejected)?;
-                rest = next;
-                self.open_chunk(number, sealed, plain)
-            })
+        (0..).zip(sealed).try_for_each(|(number, sealed)| {
+            let len = sealed.len().checked_sub(TAG_LEN).ok_or(Rejected)?;
+            let (plain, next) = std::mem::take(&mut rest)
+                .split_at_mut_checked(len)
+                .ok_or(Rejected)?;
+            rest = next;
+            self.open_chunk(number, sealed, plain)
+        })
     }
 
     /// Encrypts chunk `number` to `sealed`, which is longer by a tag.

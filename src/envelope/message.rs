@@ -10,7 +10,7 @@ use super::{EnvelopeEncryptor, MessageOptions, Opened, OpenedInto};
 use crate::error::Error;
 use crate::format::{
     COMMITMENT_LEN, FormatError, Header, HeaderKind, HeaderParts, Limit, LimitExceeded,
-    MAX_AAD_LEN, SALT_LEN, Suite, body,
+    MAX_AAD_LEN, MAX_HEADER_LEN, SALT_LEN, Suite, body,
 };
 use crate::keyring::{
     DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring, Reuse, Unwrapped,
@@ -114,14 +114,16 @@ impl Envelope {
                 Some(&salt)
             }
         };
+        let header = HeaderParts {
+            suite: self.suite,
+            kind: HeaderKind::Message,
+            salt,
+            entries: materials.entries(),
+            pad: None,
+        };
+        LimitExceeded::check(Limit::Header, header.len(), MAX_HEADER_LEN)?;
         seal(Preparation {
-            header: HeaderParts {
-                suite: self.suite,
-                kind: HeaderKind::Message,
-                salt,
-                entries: materials.entries(),
-                pad: None,
-            },
+            header,
             materials: &materials,
             body_len: body_len(plaintext_len)?,
         })

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::crypto::KEY_LEN;
 
-/// The longest text that is looked at: hexadecimal, with room for white space.
+/// The longest text that is taken: hexadecimal, with room for white space.
 pub(super) const MAX_KEY_TEXT_LEN: usize = 4 * KEY_LEN;
 
 const HEX_LEN: usize = 2 * KEY_LEN;
@@ -51,6 +51,9 @@ pub(super) fn parse_key(text: &[u8]) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyText
     let mut key = Zeroizing::new([0; KEY_LEN]);
     let trimmed = text.trim_ascii();
     let filled = match trimmed.len() {
+        _ if text.len() > MAX_KEY_TEXT_LEN => {
+            return Err(KeyTextError::Length { len: text.len() });
+        }
         _ if text.len() == KEY_LEN => {
             key.copy_from_slice(text);
             KEY_LEN
