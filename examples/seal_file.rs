@@ -42,10 +42,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let input = read(&arguments.input)?;
     if arguments.command == Command::Inspect {
         let inspection = format!("{}\n", inspect(&input)?);
-        return match &arguments.output {
-            Some(output) => write(output, inspection.as_bytes()),
-            None => Ok(print!("{inspection}")),
-        };
+        match &arguments.output {
+            Some(output) => write(output, inspection.as_bytes())?,
+            None => print!("{inspection}"),
+        }
+        return Ok(());
     }
     let (Some(key_file), Some(output)) = (&arguments.key_file, &arguments.output) else {
         return Err("--key-file or OUT is missing".into());

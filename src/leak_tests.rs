@@ -1,6 +1,6 @@
 //! No error and no secret type shows a secret, however it is formatted.
 
-use std::fmt::{Debug, Display};
+use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ fn assert_debug_clean(value: &impl Debug) {
     assert_clean(&format!("{value:#?}"));
 }
 
-fn assert_error_clean(error: &(impl std::error::Error + Display)) {
+fn assert_error_clean(error: &impl std::error::Error) {
     assert_clean(&error.to_string());
     assert_debug_clean(&error);
     let mut source = error.source();

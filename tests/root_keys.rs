@@ -71,6 +71,10 @@ fn what_is_no_key_is_refused_with_the_reason() {
             &KEY_BASE64.replace('A', "_").into_bytes(),
             KeyTextError::Base64,
         ),
+        (
+            &[KEY_HEX.as_bytes(), &[b' '; 65]].concat(),
+            KeyTextError::Length { len: 129 },
+        ),
         (b"correct-horse-battery-staple-abc", KeyTextError::Text),
         (b"00112233445566778899aabbccddeeff", KeyTextError::Text),
         (&[0; 32], KeyTextError::Uniform),

@@ -72,7 +72,7 @@ class HeldKey:
         try:
             version_key = handle_cipher(root).decrypt(ZERO_NONCE, wrapped, label("handle") + handle[:33])
         except InvalidTag:
-            raise Refused("decrypt") from None
+            raise Refused("malformed", "handle") from None
         return cls(key_id, version_key)
 
     @property
@@ -120,6 +120,8 @@ def open_passphrase_record(record: bytes, passphrase: str) -> bytes:
     if len(record) != 45 or record[0] != 1:
         raise Refused("malformed", "record")
     memory_kib, passes, lanes = struct.unpack(">III", record[1:13])
+    if not (1 <= lanes <= 16 and 1 <= passes <= 64 and 8 * lanes <= memory_kib <= 2 << 20):
+        raise Refused("malformed", "record")
     root = stretch(passphrase, record[13:29], memory_kib, passes, lanes)
     if not hmac.compare_digest(passphrase_check(root), record[29:]):
         raise Refused("wrong_passphrase")

@@ -1,0 +1,200 @@
+//! The contract of `KeyProvider`, as its documentation states it, against any provider.
+
+use waxseal::{
+    Capabilities, CreateKeyRequest, DataKey, EncryptionContext, Envelope, EnvelopeEncryptor, Error,
+    GenerateDataKeyRequest, KeyHandle, KeyProvider, ProviderError, SingleKeyring, UnwrapRequest,
+    WrapRequest, WrappedKey,
+};
+
+const BINDING: &[u8] = b"what this wrapped key is bound to";
+
+/// Checks the contract against `provider`, which makes as many keys as it is asked for.
+pub fn check<P: KeyProvider + Clone + 'static>(provider: &P) {
+    wraps_and_unwraps(provider);
+    binds_what_it_is_told_to(provider);
+    refuses_changed_wrapped_keys(provider);
+    refuses_foreign_handles(provider);
+    keeps_keys_apart(provider);
+    destroys(provider);
+    generates_as_its_capabilities_say(provider);
+    seals_and_opens(provider);
+}
+
+fn new_key(provider: &impl KeyProvider) -> KeyHandle {
+    provider.create_key(CreateKeyRequest::default()).unwrap()
+}
+
+fn data_key() -> DataKey {
+    DataKey::from_bytes(&[0x42; 32]).unwrap()
+}
+
+fn wrap(provider: &impl KeyProvider, handle: &KeyHandle) -> WrappedKey {
+    let data_key = data_key();
+    provider
+        .wrap_key(WrapRequest::new(handle, &data_key, BINDING))
+        .unwrap()
+}
+
+fn unwrap(
+    provider: &impl KeyProvider,
+    handle: &KeyHandle,
+    wrapped: &[u8],
+) -> Result<DataKey, ProviderError> {
+    provider.unwrap_key(UnwrapRequest::new(handle, wrapped, BINDING))
+}
+
+fn wraps_and_unwraps(provider: &impl KeyProvider) {
+    let handle = new_key(provider);
+    let stored = KeyHandle::from_bytes(handle.as_bytes());
+    let wrapped = wrap(provider, &handle);
+    let description = provider.describe_key(&handle).unwrap();
+    assert!(wrapped.as_bytes().len() <= description.wrapped_len);
+    assert_eq!(
+        unwrap(provider, &stored, wrapped.as_bytes()).unwrap(),
+        data_key()
+    );
+    let in_clear = wrapped
+        .as_bytes()
+        .windows(8)
+        .any(|window| window == [0x42; 8]);
+    assert!(!in_clear, "the wrapped key shows the data key");
+}
+
+fn binds_what_it_is_told_to(provider: &impl KeyProvider) {
+    let handle = new_key(provider);
+    let wrapped = wrap(provider, &handle);
+    let longer = [BINDING, b"\0"].concat();
+    for binding in [b"".as_slice(), &BINDING[1..], &longer] {
+        let request = UnwrapRequest::new(&handle, wrapped.as_bytes(), binding);
+        let refused = provider.unwrap_key(request);
+        assert!(
+            matches!(refused, Err(ProviderError::Rejected)),
+            "{refused:?}"
+        );
+    }
+}
+
+fn refuses_changed_wrapped_keys(provider: &impl KeyProvider) {
+    let handle = new_key(provider);
+    let wrapped = wrap(provider, &handle);
+    let wrapped = wrapped.as_bytes();
+    let flipped = (0..wrapped.len() * 8).map(|bit| {
+        let mut changed = wrapped.to_vec();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        changed
+    });
+    let cut = (0..wrapped.len()).map(|len| wrapped[..len].to_vec());
+    let longer = [
+        [wrapped, &[0]].concat(),
+        [&[0], wrapped].concat(),
+        vec![0; 20_000],
+    ];
+    for changed in flipped.chain(cut).chain(longer) {
+        let refused = unwrap(provider, &handle, &changed);
+        assert!(
+            matches!(refused, Err(ProviderError::Rejected)),
+            "{refused:?}"
+        );
+    }
+}
+
+fn refuses_foreign_handles(provider: &impl KeyProvider) {
+    let handle = new_key(provider);
+    let wrapped = wrap(provider, &handle);
+    let bytes = handle.as_bytes();
+    let flipped = (0..bytes.len()).map(|position| {
+        let mut changed = bytes.to_vec();
+        changed[position] ^= 0x20;
+        changed
+    });
+    let cut = (0..bytes.len()).map(|len| bytes[..len].to_vec());
+    for foreign in flipped
+        .chain(cut)
+        .chain([[bytes, b"x"].concat(), vec![0; 100_000]])
+    {
+        let foreign = KeyHandle::from_bytes(foreign);
+        let data_key = data_key();
+        assert!(provider.describe_key(&foreign).is_err());
+        assert!(
+            provider
+                .wrap_key(WrapRequest::new(&foreign, &data_key, BINDING))
+                .is_err()
+        );
+        assert!(unwrap(provider, &foreign, wrapped.as_bytes()).is_err());
+        assert!(provider.destroy_key(&foreign).is_err());
+    }
+    assert!(unwrap(provider, &handle, wrapped.as_bytes()).is_ok());
+}
+
+fn keeps_keys_apart(provider: &impl KeyProvider) {
+    let (a, b) = (new_key(provider), new_key(provider));
+    assert_ne!(a, b);
+    let reference = |handle| provider.describe_key(handle).unwrap().reference;
+    assert_ne!(reference(&a), reference(&b));
+    assert_eq!(reference(&a), reference(&a));
+    let refused = unwrap(provider, &b, wrap(provider, &a).as_bytes());
+    assert!(matches!(refused, Err(ProviderError::Rejected)));
+}
+
+fn destroys(provider: &(impl KeyProvider + Clone)) {
+    let (kept, destroyed) = (new_key(provider), new_key(provider));
+    let wrapped = wrap(provider, &destroyed);
+    provider.destroy_key(&destroyed).unwrap();
+    for provider in [provider.clone(), provider.clone()] {
+        let data_key = data_key();
+        let is_gone = |error| {
+            matches!(
+                error,
+                ProviderError::KeyDestroyed | ProviderError::UnknownKey { .. }
+            )
+        };
+        assert!(is_gone(
+            unwrap(&provider, &destroyed, wrapped.as_bytes()).unwrap_err()
+        ));
+        let request = WrapRequest::new(&destroyed, &data_key, BINDING);
+        assert!(is_gone(provider.wrap_key(request).unwrap_err()));
+        assert!(is_gone(provider.describe_key(&destroyed).unwrap_err()));
+        assert!(is_gone(provider.destroy_key(&destroyed).unwrap_err()));
+        wrap(&provider, &kept);
+    }
+}
+
+fn generates_as_its_capabilities_say(provider: &impl KeyProvider) {
+    let handle = new_key(provider);
+    let Capabilities {
+        generates_data_keys,
+        ..
+    } = provider.capabilities();
+    let request = GenerateDataKeyRequest::new(&handle, BINDING);
+    match provider.generate_data_key(request) {
+        Ok(generated) => {
+            assert!(generates_data_keys);
+            let unwrapped = unwrap(provider, &handle, generated.wrapped.as_bytes()).unwrap();
+            assert_eq!(unwrapped, *generated.data_key.as_data_key());
+            let next = provider.generate_data_key(request).unwrap();
+            assert_ne!(next.data_key, generated.data_key);
+        }
+        Err(error) => {
+            assert!(!generates_data_keys);
+            assert!(matches!(error, ProviderError::Unsupported { .. }));
+        }
+    }
+}
+
+fn seals_and_opens<P: KeyProvider + Clone + 'static>(provider: &P) {
+    let keyring = |handle| SingleKeyring::new(provider.clone(), handle).unwrap();
+    let handle = new_key(provider);
+    let envelope = Envelope::new(keyring(handle.clone()));
+    let other = Envelope::new(keyring(new_key(provider)));
+    let context = EncryptionContext::new([("tenant", "acme")]).unwrap();
+    let message = envelope.encrypt(b"payload", &context).unwrap();
+    assert!(message.len() <= envelope.max_message_len(7));
+    assert_eq!(*envelope.decrypt(&message, &context).unwrap(), *b"payload");
+    let refused = envelope.decrypt(&message, &EncryptionContext::empty());
+    assert!(matches!(refused, Err(Error::Decrypt)));
+    let refused = other.decrypt(&message, &context);
+    assert!(matches!(refused, Err(Error::OtherKey { .. })));
+    provider.destroy_key(&handle).unwrap();
+    let refused = envelope.decrypt(&message, &context).unwrap_err();
+    assert!(matches!(refused, Error::Provider(_)) && !refused.is_retryable());
+}
