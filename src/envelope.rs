@@ -3,14 +3,19 @@
 mod body;
 mod derive;
 mod message;
+mod sealing;
+mod stream;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use message::Envelope;
+pub use sealing::{Opening, Sealing};
+pub use stream::{DecryptAt, DecryptReader, EncryptReader, EncryptWriter, ReadAt};
 
 use crate::context::EncryptionContext;
 use crate::error::Error;
+use crate::format::Header;
 use crate::secret::SecretBytes;
 
 /// Seals payloads into messages, and opens them. [`Envelope`] is the implementation; an
@@ -88,6 +93,26 @@ pub trait EnvelopeEncryptor: fmt::Debug + Send + Sync {
         options: MessageOptions<'_>,
         out: &mut [u8],
     ) -> Result<OpenedInto, Error>;
+
+    /// Begins a message whose payload comes as a stream: what [`EncryptWriter`] and its kin do
+    /// first. An implementation gets it from the [`Envelope`] that it wraps.
+    ///
+    /// # Errors
+    ///
+    /// As [`encrypt_with`](Self::encrypt_with).
+    fn begin_sealing(&self, options: MessageOptions<'_>) -> Result<Sealing, Error>;
+
+    /// Verifies the header of a message whose body comes as a stream: what [`DecryptReader`] and
+    /// its kin do first. An implementation gets it from the [`Envelope`] that it wraps.
+    ///
+    /// # Errors
+    ///
+    /// As [`decrypt_with`](Self::decrypt_with), for the header.
+    fn begin_opening(
+        &self,
+        header: &Header<'_>,
+        options: MessageOptions<'_>,
+    ) -> Result<Opening, Error>;
 
     /// The bytes of a message with a payload of `plaintext_len` bytes, at the most.
     fn max_message_len(&self, plaintext_len: usize) -> usize;
@@ -211,6 +236,18 @@ macro_rules! forward_to_pointee {
                 out: &mut [u8],
             ) -> Result<OpenedInto, Error> {
                 (**self).decrypt_into(message, options, out)
+            }
+
+            fn begin_sealing(&self, options: MessageOptions<'_>) -> Result<Sealing, Error> {
+                (**self).begin_sealing(options)
+            }
+
+            fn begin_opening(
+                &self,
+                header: &Header<'_>,
+                options: MessageOptions<'_>,
+            ) -> Result<Opening, Error> {
+                (**self).begin_opening(header, options)
             }
 
             fn max_message_len(&self, plaintext_len: usize) -> usize {

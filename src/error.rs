@@ -1,5 +1,7 @@
 //! The one error type of the envelope layer and of keyrings.
 
+use std::io;
+
 use crate::format::{FormatError, InvalidEntry, KeyReference, LimitExceeded};
 use crate::provider::ProviderError;
 use crate::rng::RandomError;
@@ -66,6 +68,23 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Provider(error) if error.is_retryable())
+    }
+}
+
+/// The kind says as much as `io` can: `InvalidData` for what was changed or is no message,
+/// `UnexpectedEof` for what is truncated. [`io::Error::get_ref`] gives the error itself.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::Format(FormatError::Truncated { .. }) => io::ErrorKind::UnexpectedEof,
+            Error::Decrypt | Error::Format(_) => io::ErrorKind::InvalidData,
+            Error::Limit(_) => io::ErrorKind::FileTooLarge,
+            Error::MissingContextKey { .. } | Error::BufferTooSmall { .. } => {
+                io::ErrorKind::InvalidInput
+            }
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }
 

@@ -24,7 +24,10 @@ mod rng;
 mod secret;
 
 pub use context::{ContextError, EncryptionContext};
-pub use envelope::{Envelope, EnvelopeEncryptor, MessageOptions, Opened, OpenedInto};
+pub use envelope::{
+    DecryptAt, DecryptReader, EncryptReader, EncryptWriter, Envelope, EnvelopeEncryptor,
+    MessageOptions, Opened, OpenedInto, Opening, ReadAt, Sealing,
+};
 pub use error::Error;
 #[doc(inline)]
 pub use format::{

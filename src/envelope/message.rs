@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use zeroize::Zeroize;
 
-use super::derive::MessageKeys;
+use super::sealing::{Opening, Sealing, check_message};
 use super::{EnvelopeEncryptor, MessageOptions, Opened, OpenedInto};
+use crate::crypto::Rejected;
 use crate::error::Error;
 use crate::format::{
-    COMMITMENT_LEN, FormatError, Header, HeaderKind, HeaderParts, Limit, LimitExceeded,
-    MAX_AAD_LEN, MAX_HEADER_LEN, SALT_LEN, Suite, body,
+    COMMITMENT_LEN, Header, Limit, LimitExceeded, MAX_AAD_LEN, SALT_LEN, Suite, body,
 };
-use crate::keyring::{
-    DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring, Reuse, Unwrapped,
-};
+use crate::keyring::{DecryptionRequest, EncryptionRequest, Keyring};
 use crate::rng::{RandomSource, SystemRandom};
 use crate::secret::SecretBytes;
 
@@ -78,7 +76,8 @@ impl Envelope {
         self
     }
 
-    fn check(&self, options: MessageOptions<'_>) -> Result<(), Error> {
+    /// Checks what the caller asks before anything else is done.
+    pub(super) fn check(&self, options: MessageOptions<'_>) -> Result<(), Error> {
         LimitExceeded::check(Limit::AssociatedData, options.aad.len(), MAX_AAD_LEN)?;
         let missing = self
             .required_context_keys
@@ -89,76 +88,20 @@ impl Envelope {
         })
     }
 
-    /// Gets the data key for a message and lays out its header.
-    fn prepare<T>(
+    /// Verifies the header of a whole message and finds what opens its body.
+    fn open_whole<'m>(
         &self,
-        plaintext_len: usize,
+        message: &'m [u8],
         options: MessageOptions<'_>,
-        seal: impl FnOnce(Preparation<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.check(options)?;
-        body::check_payload_len(plaintext_len as u64)?;
-        let materials = self.keyring.encryption_materials(EncryptionRequest::new(
-            options.context,
-            self.suite,
-            self.random.as_ref(),
-        ))?;
-        if materials.entries().count() == 0 {
-            return Err(Error::NoWrappedKey);
-        }
-        let mut salt = [0; SALT_LEN];
-        let salt = match materials.reuse() {
-            Reuse::Fresh => None,
-            Reuse::Shared => {
-                self.random.fill(&mut salt)?;
-                Some(&salt)
-            }
-        };
-        let header = HeaderParts {
-            suite: self.suite,
-            kind: HeaderKind::Message,
-            salt,
-            entries: materials.entries(),
-            pad: None,
-        };
-        LimitExceeded::check(Limit::Header, header.len(), MAX_HEADER_LEN)?;
-        seal(Preparation {
-            header,
-            materials: &materials,
-            body_len: body_len(plaintext_len)?,
-        })
-    }
-
-    /// Verifies the header of a message and finds what opens its body.
-    fn open<T>(
-        &self,
-        message: &[u8],
-        options: MessageOptions<'_>,
-        open: impl FnOnce(Opening<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    ) -> Result<WholeBody<'m>, Error> {
         self.check(options)?;
         let (header, body) = Header::parse(message)?;
-        if header.kind() == HeaderKind::Record {
-            return Err(FormatError::RecordHeader.into());
-        }
+        check_message(&header)?;
         let payload_len = body::payload_len(body.len() as u64)?;
-        let request = DecryptionRequest::new(options.context, header.suite(), header.entries());
-        let Unwrapped::Done(materials) = self.keyring.decryption_materials(request)? else {
-            return Err(Error::OtherKey {
-                message_keys: header
-                    .entries()
-                    .iter()
-                    .map(|entry| entry.reference())
-                    .collect(),
-            });
-        };
-        let keys = MessageKeys::new(materials.data_key());
-        keys.verify(&header, options.context)?;
-        open(Opening {
-            cipher: keys.body_cipher(header.parts(), options),
+        Ok(WholeBody {
+            opening: self.begin_opening(&header, options)?,
             body,
             payload_len: usize::try_from(payload_len).map_err(|_| Error::Decrypt)?,
-            opened_by: materials.entry(),
         })
     }
 }
@@ -169,19 +112,17 @@ impl EnvelopeEncryptor for Envelope {
         plaintext: &[u8],
         options: MessageOptions<'_>,
     ) -> Result<Vec<u8>, Error> {
-        self.prepare(plaintext.len(), options, |preparation| {
-            let mut message = vec![0; preparation.message_len()?];
-            preparation.seal(plaintext, options, &mut message)?;
-            Ok(message)
-        })
+        let sealing = self.begin_sealing(options)?;
+        let mut message = vec![0; sealing.message_len(plaintext.len())?];
+        seal_whole(&sealing, plaintext, &mut message)?;
+        Ok(message)
     }
 
     fn decrypt_with(&self, message: &[u8], options: MessageOptions<'_>) -> Result<Opened, Error> {
-        self.open(message, options, |opening| {
-            let mut plaintext = SecretBytes::zeroed(opening.payload_len);
-            opening.open(plaintext.as_mut_slice())?;
-            Ok(Opened::new(plaintext, opening.opened_by))
-        })
+        let whole = self.open_whole(message, options)?;
+        let mut plaintext = SecretBytes::zeroed(whole.payload_len);
+        whole.open(plaintext.as_mut_slice())?;
+        Ok(Opened::new(plaintext, whole.opening.opened_by))
     }
 
     fn encrypt_into(
@@ -190,11 +131,10 @@ impl EnvelopeEncryptor for Envelope {
         options: MessageOptions<'_>,
         out: &mut [u8],
     ) -> Result<usize, Error> {
-        self.prepare(plaintext.len(), options, |preparation| {
-            let needed = preparation.message_len()?;
-            preparation.seal(plaintext, options, front_of(out, needed)?)?;
-            Ok(needed)
-        })
+        let sealing = self.begin_sealing(options)?;
+        let needed = sealing.message_len(plaintext.len())?;
+        seal_whole(&sealing, plaintext, front_of(out, needed)?)?;
+        Ok(needed)
     }
 
     fn decrypt_into(
@@ -203,17 +143,38 @@ impl EnvelopeEncryptor for Envelope {
         options: MessageOptions<'_>,
         out: &mut [u8],
     ) -> Result<OpenedInto, Error> {
-        self.open(message, options, |opening| {
-            opening.open(front_of(out, opening.payload_len)?)?;
-            Ok(OpenedInto::new(opening.payload_len, opening.opened_by))
-        })
+        let whole = self.open_whole(message, options)?;
+        whole.open(front_of(out, whole.payload_len)?)?;
+        Ok(OpenedInto::new(whole.payload_len, whole.opening.opened_by))
+    }
+
+    fn begin_sealing(&self, options: MessageOptions<'_>) -> Result<Sealing, Error> {
+        self.check(options)?;
+        let random = self.random.as_ref();
+        let request = EncryptionRequest::new(options.context, self.suite, random);
+        let materials = self.keyring.encryption_materials(request)?;
+        Sealing::new(materials, self.suite, random, options)
+    }
+
+    fn begin_opening(
+        &self,
+        header: &Header<'_>,
+        options: MessageOptions<'_>,
+    ) -> Result<Opening, Error> {
+        self.check(options)?;
+        check_message(header)?;
+        let request = DecryptionRequest::new(options.context, header.suite(), header.entries());
+        let unwrapped = self.keyring.decryption_materials(request)?;
+        Opening::new(header, unwrapped, options)
     }
 
     fn max_message_len(&self, plaintext_len: usize) -> usize {
-        let header = 2 + SALT_LEN + COMMITMENT_LEN;
-        header
+        let body_len = body::sealed_len(plaintext_len as u64)
+            .and_then(|len| usize::try_from(len).ok())
+            .unwrap_or(usize::MAX);
+        (2 + SALT_LEN + COMMITMENT_LEN)
             .saturating_add(self.keyring.max_entries_len())
-            .saturating_add(body_len(plaintext_len).unwrap_or(usize::MAX))
+            .saturating_add(body_len)
     }
 }
 
@@ -227,61 +188,39 @@ impl fmt::Debug for Envelope {
     }
 }
 
-/// A message about to be sealed.
-struct Preparation<'a> {
-    header: HeaderParts<'a>,
-    materials: &'a EncryptionMaterials,
-    body_len: usize,
+/// Seals to `message`, which has the length of the message.
+fn seal_whole(sealing: &Sealing, plaintext: &[u8], message: &mut [u8]) -> Result<(), Error> {
+    let too_small = Error::BufferTooSmall {
+        needed: sealing.header.len(),
+        len: message.len(),
+    };
+    let (header, body) = message
+        .split_at_mut_checked(sealing.header.len())
+        .ok_or(too_small)?;
+    header.copy_from_slice(&sealing.header);
+    sealing
+        .cipher
+        .seal(0, plaintext, body)
+        .map_err(|Rejected| LimitExceeded::payload(plaintext.len() as u64).into())
 }
 
-impl Preparation<'_> {
-    fn message_len(&self) -> Result<usize, Error> {
-        let header_len = self.header.len();
-        header_len
-            .checked_add(self.body_len)
-            .ok_or_else(|| too_long(self.body_len))
-    }
-
-    /// Seals to `message`, which has the length of the message.
-    fn seal(
-        &self,
-        plaintext: &[u8],
-        options: MessageOptions<'_>,
-        message: &mut [u8],
-    ) -> Result<(), Error> {
-        let no_room = |needed| Error::BufferTooSmall { needed, len: 0 };
-        let (header, body) = message
-            .split_at_mut_checked(self.header.len())
-            .ok_or_else(|| no_room(self.header.len()))?;
-        let (uncommitted, commitment) = header
-            .split_last_chunk_mut::<COMMITMENT_LEN>()
-            .ok_or_else(|| no_room(COMMITMENT_LEN))?;
-        self.header
-            .write_uncommitted(uncommitted)
-            .map_err(|_| no_room(self.header.len()))?;
-        let keys = MessageKeys::new(self.materials.data_key());
-        *commitment = *keys.commitment(options.context, uncommitted);
-        keys.body_cipher(&self.header, options)
-            .seal(plaintext, body)
-            .map_err(|_| too_long(plaintext.len()))
-    }
-}
-
-/// A message whose header is verified.
-struct Opening<'a> {
-    cipher: super::body::BodyCipher,
-    body: &'a [u8],
+/// A message in memory whose header is verified.
+struct WholeBody<'m> {
+    opening: Opening,
+    body: &'m [u8],
     payload_len: usize,
-    opened_by: usize,
 }
 
-impl Opening<'_> {
+impl WholeBody<'_> {
     /// Opens to `payload`, which has the length of the payload and holds zeros after a failure.
     fn open(&self, payload: &mut [u8]) -> Result<(), Error> {
-        self.cipher.open(self.body, payload).map_err(|_| {
-            payload.zeroize();
-            Error::Decrypt
-        })
+        self.opening
+            .cipher
+            .open(0, self.body, payload)
+            .map_err(|_| {
+                payload.zeroize();
+                Error::Decrypt
+            })
     }
 }
 
@@ -289,19 +228,4 @@ fn front_of(out: &mut [u8], needed: usize) -> Result<&mut [u8], Error> {
     let len = out.len();
     out.get_mut(..needed)
         .ok_or(Error::BufferTooSmall { needed, len })
-}
-
-fn body_len(plaintext_len: usize) -> Result<usize, Error> {
-    body::sealed_len(plaintext_len as u64)
-        .and_then(|len| usize::try_from(len).ok())
-        .ok_or_else(|| too_long(plaintext_len))
-}
-
-fn too_long(plaintext_len: usize) -> Error {
-    LimitExceeded {
-        limit: Limit::Payload,
-        size: plaintext_len as u64,
-        max: body::MAX_PAYLOAD_LEN,
-    }
-    .into()
 }

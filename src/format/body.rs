@@ -4,7 +4,7 @@
 //! followed by its tag.
 
 use super::FormatError;
-use super::error::{Limit, LimitExceeded};
+use super::error::LimitExceeded;
 use crate::crypto::TAG_LEN;
 
 /// The bytes of plaintext in every chunk but the last.
@@ -36,13 +36,10 @@ pub(crate) fn payload_len(body_len: u64) -> Result<u64, FormatError> {
 /// Refuses a payload that has more chunks than a message may.
 pub(crate) fn check_payload_len(size: u64) -> Result<(), LimitExceeded> {
     if size <= MAX_PAYLOAD_LEN {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(LimitExceeded::payload(size))
     }
-    Err(LimitExceeded {
-        limit: Limit::Payload,
-        size,
-        max: MAX_PAYLOAD_LEN,
-    })
 }
 
 #[cfg(test)]

@@ -73,6 +73,15 @@ impl LimitExceeded {
             max: max as u64,
         })
     }
+
+    /// A payload of `size` bytes has more chunks than a message may.
+    pub(crate) fn payload(size: u64) -> Self {
+        Self {
+            limit: Limit::Payload,
+            size,
+            max: super::body::MAX_PAYLOAD_LEN,
+        }
+    }
 }
 
 /// What the format limits.

@@ -86,7 +86,7 @@ fn check_body(test: &Test, cipher: &BodyCipher, body: &[u8]) -> Outcome {
         return Outcome::LengthRefused;
     };
     let mut payload = vec![FILL; usize::try_from(len).unwrap()];
-    let opened = cipher.open(body, &mut payload);
+    let opened = cipher.open(0, body, &mut payload);
 
     let (verified, rest) = payload.split_at(prefix.len());
     assert!(verified == prefix, "{id}");
@@ -99,7 +99,7 @@ fn check_body(test: &Test, cipher: &BodyCipher, body: &[u8]) -> Outcome {
 
     assert!(rest.is_empty(), "{id}");
     let mut resealed = vec![0; usize::try_from(sealed_len(len).unwrap()).unwrap()];
-    cipher.seal(&payload, &mut resealed).unwrap();
+    cipher.seal(0, &payload, &mut resealed).unwrap();
     assert!(resealed == body, "{id}");
     Outcome::Opened
 }

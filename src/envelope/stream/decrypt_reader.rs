@@ -1,0 +1,224 @@
+use std::fmt;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use super::BATCH;
+use super::header::{FIRST_READ, begin};
+use super::open::{Failure, OpenCore, Progress};
+use crate::envelope::{EnvelopeEncryptor, MessageOptions};
+use crate::format::FormatError;
+use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, payload_len};
+
+/// Reads a message from `R` and gives its payload, none of it before it is verified.
+///
+/// The end of the payload is an empty read, and comes only after the last chunk was verified: a
+/// truncated message ends in an error of kind `UnexpectedEof`, a changed one in `InvalidData`. Both
+/// are for good. Errors of `R` are passed on and lose nothing: the call may be made again.
+///
+/// Over an `R` that seeks, it seeks: a range is read by touching its chunks alone. A length, and a
+/// place counted from the end, is believed only after the last chunk was verified; a place after
+/// the end is taken as the end. It takes 128 KiB of memory, whatever the length.
+///
+/// ```
+/// use std::io::Read;
+/// use waxseal::{
+///     DecryptReader, EncryptionContext, Envelope, EnvelopeEncryptor, MessageOptions, RootKey,
+///     SingleKeyring,
+/// };
+///
+/// let envelope = Envelope::new(SingleKeyring::software(&RootKey::generate()?));
+/// let context = EncryptionContext::new([("tenant", "acme")])?;
+/// let message = envelope.encrypt(b"a payload", &context)?;
+///
+/// let options = MessageOptions::new(&context);
+/// let mut reader = DecryptReader::new(&envelope, message.as_slice(), options)?;
+/// let mut payload = Vec::new();
+/// reader.read_to_end(&mut payload)?;
+/// assert_eq!(payload, b"a payload");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct DecryptReader<R: Read> {
+    core: OpenCore,
+    inner: R,
+    /// The bytes read from `inner` since the message began, the header among them.
+    consumed: u64,
+    header_len: u64,
+    /// Where the body begins in `inner`, once that was asked.
+    body_start: Option<u64>,
+    opened_by: usize,
+}
+
+impl<R: Read> DecryptReader<R> {
+    /// Reads the header of a message and verifies it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `R`, and an [`Error`](crate::Error) as [`EnvelopeEncryptor::decrypt_with`] gives for the header,
+    /// inside of the [`io::Error`].
+    pub fn new(
+        envelope: &(impl EnvelopeEncryptor + ?Sized),
+        mut inner: R,
+        options: MessageOptions<'_>,
+    ) -> io::Result<Self> {
+        let mut buffer = vec![0; BATCH * SEALED_CHUNK_LEN];
+        let mut filled = 0;
+        loop {
+            let end = if filled < FIRST_READ {
+                FIRST_READ
+            } else {
+                buffer.len()
+            };
+            let room = buffer.get_mut(filled..end).unwrap_or_default();
+            let read = read_some(&mut inner, room)?;
+            filled += read;
+            let front = buffer.get(..filled).unwrap_or_default();
+            let begun = begin(envelope, front, read == 0, options)?;
+            if let Some((opening, header_len)) = begun {
+                return Ok(Self {
+                    core: OpenCore::new(opening.cipher, buffer, header_len..filled),
+                    inner,
+                    consumed: filled as u64,
+                    header_len: header_len as u64,
+                    body_start: None,
+                    opened_by: opening.opened_by,
+                });
+            }
+        }
+    }
+
+    /// The number, from 0, of the wrapped key that opened the message.
+    pub fn opened_by(&self) -> usize {
+        self.opened_by
+    }
+
+    /// Gives back where the message is read from, at an arbitrary place.
+    pub fn into_inner(self) -> R {
+        self.inner
+    }
+}
+
+impl<R: Read> Read for DecryptReader<R> {
+    fn read(&mut self, payload: &mut [u8]) -> io::Result<usize> {
+        if payload.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.core.read(payload)? {
+                Progress::Plain(len) => return Ok(len),
+                Progress::NeedsInput => {
+                    let len = read_some(&mut self.inner, self.core.input(payload.len()))?;
+                    self.core.put(len);
+                    self.consumed += len as u64;
+                }
+            }
+        }
+    }
+}
+
+impl<R: Read + Seek> Seek for DecryptReader<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        if let Some(failure) = self.core.failure() {
+            return Err(failure.error());
+        }
+        let place = match to {
+            SeekFrom::Start(place) => Some(place),
+            SeekFrom::Current(offset) => self.core.position().checked_add_signed(offset),
+            SeekFrom::End(offset) => self.payload_len()?.checked_add_signed(offset),
+        };
+        let place = place.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "the place is before the start")
+        })?;
+        if place == self.core.position() {
+            return Ok(place);
+        }
+        let number = place / CHUNK_LEN as u64;
+        if number > self.last_chunk()? {
+            let len = self.payload_len()?;
+            self.core.go_to_end(len);
+            return Ok(len);
+        }
+        let skip = usize::try_from(place % CHUNK_LEN as u64).unwrap_or(0);
+        self.seek_to_chunk(number)?;
+        self.core.go_to(number, skip);
+        Ok(place)
+    }
+
+    fn stream_position(&mut self) -> io::Result<u64> {
+        Ok(self.core.position())
+    }
+}
+
+impl<R: Read + Seek> DecryptReader<R> {
+    /// The length of the payload, in bytes. Verifies the last chunk, unless it was read before.
+    ///
+    /// # Errors
+    ///
+    /// Those of `R`; kind `UnexpectedEof` for a truncated message and `InvalidData` for a changed
+    /// one.
+    pub fn payload_len(&mut self) -> io::Result<u64> {
+        if let Some(failure) = self.core.failure() {
+            return Err(failure.error());
+        }
+        if let Some(len) = self.core.payload_len() {
+            return Ok(len);
+        }
+        let position = self.core.position();
+        let number = self.last_chunk()?;
+        self.seek_to_chunk(number)?;
+        let mut sealed = Vec::with_capacity(SEALED_CHUNK_LEN);
+        let most = SEALED_CHUNK_LEN as u64;
+        self.inner.by_ref().take(most).read_to_end(&mut sealed)?;
+        let len = self.core.verify_last(number, &sealed)?;
+        let number = position / CHUNK_LEN as u64;
+        self.seek_to_chunk(number)?;
+        let skip = usize::try_from(position % CHUNK_LEN as u64).unwrap_or(0);
+        self.core.go_to(number, skip);
+        Ok(len)
+    }
+
+    /// The number of the last chunk, by the length of `inner`, which is not verified.
+    fn last_chunk(&mut self) -> io::Result<u64> {
+        let start = self.body_start()?;
+        let end = self.inner.seek(SeekFrom::End(0))?;
+        let body_len = end.saturating_sub(start);
+        match payload_len(body_len) {
+            Ok(len) => Ok(len / CHUNK_LEN as u64),
+            Err(FormatError::Truncated { .. }) => self.core.fail(Failure::Truncated),
+            Err(_) => self.core.fail(Failure::TooLong),
+        }
+    }
+
+    fn seek_to_chunk(&mut self, number: u64) -> io::Result<()> {
+        let start = self.body_start()?;
+        let place = number
+            .checked_mul(SEALED_CHUNK_LEN as u64)
+            .and_then(|offset| offset.checked_add(start))
+            .ok_or_else(|| Failure::TooLong.error())?;
+        self.inner.seek(SeekFrom::Start(place)).map(drop)
+    }
+
+    /// Where the body begins: known from where `inner` is before the first seek.
+    fn body_start(&mut self) -> io::Result<u64> {
+        if let Some(start) = self.body_start {
+            return Ok(start);
+        }
+        let message_start = self.inner.stream_position()?.saturating_sub(self.consumed);
+        let start = message_start + self.header_len;
+        self.body_start = Some(start);
+        Ok(start)
+    }
+}
+
+impl<R: Read> fmt::Debug for DecryptReader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecryptReader").finish_non_exhaustive()
+    }
+}
+
+fn read_some(inner: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match inner.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+use std::fmt;
+use std::io::{self, Write};
+
+use super::seal::SealCore;
+use crate::envelope::{EnvelopeEncryptor, MessageOptions};
+use crate::error::Error;
+
+/// Seals what is written to it, and writes the message to `W`.
+///
+/// [`finish`](Self::finish) it: a message that was only dropped is truncated, and every reader
+/// refuses it as that. It takes 128 KiB of memory, whatever the length.
+///
+/// After an error of `W` nothing is lost: the call that failed took none of its bytes, and may be
+/// made again.
+///
+/// ```
+/// use std::io::Write;
+/// use waxseal::{
+///     EncryptWriter, EncryptionContext, Envelope, MessageOptions, RootKey, SingleKeyring,
+/// };
+///
+/// # let mut file = Vec::new();
+/// let envelope = Envelope::new(SingleKeyring::software(&RootKey::generate()?));
+/// let context = EncryptionContext::new([("tenant", "acme")])?;
+/// let mut writer = EncryptWriter::new(&envelope, &mut file, MessageOptions::new(&context))?;
+/// writer.write_all(b"as much as you like")?;
+/// writer.finish()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct EncryptWriter<W: Write> {
+    core: SealCore,
+    inner: W,
+}
+
+impl<W: Write> EncryptWriter<W> {
+    /// Begins a message. Nothing is written yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`EnvelopeEncryptor::encrypt_with`].
+    pub fn new(
+        envelope: &(impl EnvelopeEncryptor + ?Sized),
+        inner: W,
+        options: MessageOptions<'_>,
+    ) -> Result<Self, Error> {
+        let core = SealCore::new(envelope.begin_sealing(options)?);
+        Ok(Self { core, inner })
+    }
+
+    /// Seals what is left, writes it, flushes, and returns `W`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `W`; the message is then truncated.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.write_pending()?;
+        self.core.finish()?;
+        self.write_pending()?;
+        self.inner.flush()?;
+        Ok(self.inner)
+    }
+
+    /// Where the message is written to.
+    pub fn get_ref(&self) -> &W {
+        &self.inner
+    }
+
+    fn write_pending(&mut self) -> io::Result<()> {
+        while !self.core.pending().is_empty() {
+            match self.inner.write(self.core.pending()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => self.core.advance(len),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for EncryptWriter<W> {
+    fn write(&mut self, plaintext: &[u8]) -> io::Result<usize> {
+        self.write_pending()?;
+        self.core.push(plaintext)
+    }
+
+    /// Writes all full chunks. The last bytes, up to 16 KiB, wait for the chunk to fill.
+    fn flush(&mut self) -> io::Result<()> {
+        self.write_pending()?;
+        self.core.seal_gathered()?;
+        self.write_pending()?;
+        self.inner.flush()
+    }
+}
+
+impl<W: Write> fmt::Debug for EncryptWriter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncryptWriter").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,27 @@
+//! Reading the header of a stream, whose length only its content tells.
+
+use crate::envelope::sealing::Opening;
+use crate::envelope::{EnvelopeEncryptor, MessageOptions};
+use crate::error::Error;
+use crate::format::{FormatError, Header};
+
+/// What is read first to find the end of a header: most end within it.
+pub(crate) const FIRST_READ: usize = 512;
+
+/// Tries to begin with the `front` of a message, of which `all` may be there. Returns what opens
+/// the body, and the length of the header; `None` if the header is longer than the front.
+pub(crate) fn begin(
+    envelope: &(impl EnvelopeEncryptor + ?Sized),
+    front: &[u8],
+    all: bool,
+    options: MessageOptions<'_>,
+) -> Result<Option<(Opening, usize)>, Error> {
+    match Header::parse(front) {
+        Ok((header, _)) => {
+            let opening = envelope.begin_opening(&header, options)?;
+            Ok(Some((opening, header.len())))
+        }
+        Err(FormatError::Truncated { .. }) if !all => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

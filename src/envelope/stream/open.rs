@@ -1,0 +1,289 @@
+//! Opening piece by piece, without I/O.
+
+use std::io;
+
+use zeroize::Zeroizing;
+
+use super::BATCH;
+use crate::crypto::{Rejected, TAG_LEN};
+use crate::envelope::body::BodyCipher;
+use crate::error::Error;
+use crate::format::FormatError;
+use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, check_payload_len};
+
+/// Takes the bytes of a body of any sizes and gives verified plaintext, in order.
+pub(crate) struct OpenCore {
+    cipher: BodyCipher,
+    /// The number of the next chunk to be opened.
+    number: u64,
+    sealed: Window<Vec<u8>>,
+    plain: Window<Zeroizing<Vec<u8>>>,
+    /// The plaintext bytes that a seek must drop from the front of the next chunk.
+    skip: usize,
+    /// Whether the reader jumps about, so that reading ahead would be in vain.
+    sought: bool,
+    input_ended: bool,
+    /// The length of the payload, once the last chunk was verified.
+    payload_len: Option<u64>,
+    /// Whether all of the payload was opened.
+    opened_all: bool,
+    failure: Option<Failure>,
+}
+
+/// What a read came to.
+pub(crate) enum Progress {
+    /// So many bytes of plaintext, none at the end of the payload only.
+    Plain(usize),
+    /// More of the body must be given first.
+    NeedsInput,
+}
+
+/// Why all further reads fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Rejected,
+    Truncated,
+    TooLong,
+}
+
+impl Failure {
+    pub(crate) fn error(self) -> io::Error {
+        match self {
+            Self::Rejected => Error::Decrypt,
+            Self::Truncated => FormatError::Truncated { field: "body" }.into(),
+            Self::TooLong => crate::format::LimitExceeded::payload(u64::MAX).into(),
+        }
+        .into()
+    }
+}
+
+impl OpenCore {
+    /// Takes the cipher of a body, and `sealed`, a buffer of a batch of which the bytes in
+    /// `filled` are the front of the body.
+    pub(crate) fn new(cipher: BodyCipher, sealed: Vec<u8>, filled: std::ops::Range<usize>) -> Self {
+        Self {
+            cipher,
+            number: 0,
+            sealed: Window {
+                buffer: sealed,
+                range: filled,
+            },
+            plain: Window {
+                buffer: Zeroizing::new(vec![0; BATCH * CHUNK_LEN]),
+                range: 0..0,
+            },
+            skip: 0,
+            sought: false,
+            input_ended: false,
+            payload_len: None,
+            opened_all: false,
+            failure: None,
+        }
+    }
+
+    /// Where the next bytes of the body go, to read `wanted` bytes of plaintext, which are not
+    /// none; not empty after [`Progress::NeedsInput`].
+    ///
+    /// A whole batch, but after a seek no more chunks than the wanted bytes touch.
+    pub(crate) fn input(&mut self, wanted: usize) -> &mut [u8] {
+        self.sealed.compact();
+        let touched = self.skip.saturating_add(wanted).div_ceil(CHUNK_LEN);
+        let chunks = if self.sought {
+            touched.min(BATCH)
+        } else {
+            BATCH
+        };
+        let end = chunks * SEALED_CHUNK_LEN;
+        self.sealed.free(end)
+    }
+
+    /// Takes note that `len` bytes were put to the front of [`input`](Self::input), and that zero
+    /// of them are the end of the body.
+    pub(crate) fn put(&mut self, len: usize) {
+        self.sealed.range.end += len;
+        self.input_ended = len == 0;
+    }
+
+    /// Gives plaintext to `out`, which is not empty.
+    pub(crate) fn read(&mut self, out: &mut [u8]) -> io::Result<Progress> {
+        loop {
+            if let Some(failure) = self.failure {
+                return Err(failure.error());
+            }
+            if !self.plain.filled().is_empty() {
+                return Ok(Progress::Plain(self.plain.take(out)));
+            }
+            if self.opened_all {
+                return Ok(Progress::Plain(0));
+            }
+            let full = self.sealed.filled().len() / SEALED_CHUNK_LEN;
+            if full > 0 && self.skip == 0 && out.len() >= CHUNK_LEN {
+                let chunks = full.min(out.len() / CHUNK_LEN);
+                let (direct, _) = out.split_at_mut(chunks * CHUNK_LEN);
+                self.open_full(chunks, Some(direct))?;
+                return Ok(Progress::Plain(direct.len()));
+            }
+            if full > 0 {
+                self.open_full(full, None)?;
+            } else if self.input_ended {
+                self.open_last()?;
+            } else {
+                return Ok(Progress::NeedsInput);
+            }
+        }
+    }
+
+    /// The place of the next byte in the payload.
+    pub(crate) fn position(&self) -> u64 {
+        let opened = match self.payload_len {
+            Some(len) if self.opened_all => len,
+            _ => self.number * CHUNK_LEN as u64,
+        };
+        (opened + self.skip as u64).saturating_sub(self.plain.filled().len() as u64)
+    }
+
+    /// The length of the payload, once the last chunk was verified.
+    pub(crate) fn payload_len(&self) -> Option<u64> {
+        self.payload_len
+    }
+
+    /// The failure that all further reads end in.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.failure
+    }
+
+    /// Makes all further reads fail, and says so.
+    pub(crate) fn fail<T>(&mut self, failure: Failure) -> io::Result<T> {
+        self.failure = Some(failure);
+        self.plain.range = 0..0;
+        Err(failure.error())
+    }
+
+    /// Goes on with chunk `number`, whose sealed bytes are to be put next, at `skip` in it.
+    pub(crate) fn go_to(&mut self, number: u64, skip: usize) {
+        self.number = number;
+        self.skip = skip;
+        self.sought = true;
+        self.sealed.range = 0..0;
+        self.plain.range = 0..0;
+        self.input_ended = false;
+        self.opened_all = false;
+    }
+
+    /// Goes to the end of a payload whose length is verified.
+    pub(crate) fn go_to_end(&mut self, payload_len: u64) {
+        self.go_to(payload_len / CHUNK_LEN as u64, 0);
+        self.payload_len = Some(payload_len);
+        self.opened_all = true;
+    }
+
+    /// Verifies chunk `number`, the last, and returns the length of the payload.
+    pub(crate) fn verify_last(&mut self, number: u64, sealed: &[u8]) -> io::Result<u64> {
+        let Some(len) = sealed.len().checked_sub(TAG_LEN) else {
+            return self.fail(Failure::Truncated);
+        };
+        self.plain.range = 0..0;
+        let Some(plain) = self.plain.buffer.get_mut(..len) else {
+            return self.fail(Failure::Rejected);
+        };
+        if self.cipher.open_chunk(number, sealed, plain).is_err() {
+            return self.fail(Failure::Rejected);
+        }
+        plain.fill(0);
+        let payload_len = number * CHUNK_LEN as u64 + len as u64;
+        self.payload_len = Some(payload_len);
+        Ok(payload_len)
+    }
+
+    /// Opens so many full chunks, to `direct` or to the plaintext buffer.
+    fn open_full(&mut self, chunks: usize, direct: Option<&mut [u8]>) -> io::Result<()> {
+        if check_payload_len((self.number + chunks as u64) * CHUNK_LEN as u64).is_err() {
+            return self.fail(Failure::TooLong);
+        }
+        let buffered = direct.is_none();
+        let plain_len = chunks * CHUNK_LEN;
+        let sealed = self.sealed.filled().get(..chunks * SEALED_CHUNK_LEN);
+        let plain = match direct {
+            Some(direct) => Some(direct),
+            None => self.plain.buffer.get_mut(..plain_len),
+        };
+        let opened = match (sealed, plain) {
+            (Some(sealed), Some(plain)) => self
+                .cipher
+                .open_full(self.number, sealed, plain)
+                .inspect_err(|_| plain.fill(0)),
+            _ => Err(Rejected),
+        };
+        if opened.is_err() {
+            return self.fail(Failure::Rejected);
+        }
+        self.sealed.range.start += chunks * SEALED_CHUNK_LEN;
+        self.number += chunks as u64;
+        if buffered {
+            self.plain.range = std::mem::take(&mut self.skip)..plain_len;
+        }
+        Ok(())
+    }
+
+    /// Opens the last chunk: what is left of the body, less than a full chunk.
+    fn open_last(&mut self) -> io::Result<()> {
+        let sealed = self.sealed.filled();
+        let Some(len) = sealed.len().checked_sub(TAG_LEN) else {
+            return self.fail(Failure::Truncated);
+        };
+        let opened = match self.plain.buffer.get_mut(..len) {
+            Some(plain) => self.cipher.open_chunk(self.number, sealed, plain),
+            None => Err(Rejected),
+        };
+        if opened.is_err() {
+            return self.fail(Failure::Rejected);
+        }
+        self.sealed.range = 0..0;
+        self.plain.range = std::mem::take(&mut self.skip).min(len)..len;
+        self.payload_len = Some(self.number * CHUNK_LEN as u64 + len as u64);
+        self.opened_all = true;
+        Ok(())
+    }
+}
+
+/// A buffer of which a part is filled.
+struct Window<B> {
+    buffer: B,
+    range: std::ops::Range<usize>,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Window<B> {
+    fn filled(&self) -> &[u8] {
+        self.buffer
+            .as_ref()
+            .get(self.range.clone())
+            .unwrap_or_default()
+    }
+
+    /// What is free after that, up to `end`.
+    fn free(&mut self, end: usize) -> &mut [u8] {
+        self.buffer
+            .as_mut()
+            .get_mut(self.range.end..end)
+            .unwrap_or_default()
+    }
+
+    /// Moves what is filled to the front.
+    fn compact(&mut self) {
+        if self.range.start > 0 {
+            let len = self.range.len();
+            self.buffer.as_mut().copy_within(self.range.clone(), 0);
+            self.range = 0..len;
+        }
+    }
+
+    /// Moves bytes from the front to `out`.
+    fn take(&mut self, out: &mut [u8]) -> usize {
+        let len = self.range.len().min(out.len());
+        if let (Some(to), Some(from)) = (out.get_mut(..len), self.filled().get(..len)) {
+            to.copy_from_slice(from);
+        }
+        self.range.start += len;
+        len
+    }
+}

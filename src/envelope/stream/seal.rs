@@ -1,0 +1,143 @@
+//! Sealing piece by piece, without I/O.
+
+use std::io;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use super::BATCH;
+use crate::crypto::Rejected;
+use crate::envelope::body::BodyCipher;
+use crate::envelope::sealing::Sealing;
+use crate::error::Error;
+use crate::format::LimitExceeded;
+use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, check_payload_len};
+
+/// Takes plaintext of any sizes and gives the bytes of the message, in order.
+///
+/// What it has sealed stays [`pending`](Self::pending) until it is [taken](Self::advance); it takes
+/// plaintext only while nothing is pending.
+pub(crate) struct SealCore {
+    cipher: BodyCipher,
+    /// The number of the next chunk to be sealed.
+    number: u64,
+    /// Plaintext that is not sealed yet, less than a batch.
+    plain: Zeroizing<Vec<u8>>,
+    sealed: Vec<u8>,
+    /// The bytes of `sealed` that were taken.
+    taken: usize,
+    finished: bool,
+}
+
+impl SealCore {
+    pub(crate) fn new(sealing: Sealing) -> Self {
+        let mut sealed = Vec::with_capacity(BATCH * SEALED_CHUNK_LEN);
+        sealed.extend_from_slice(&sealing.header);
+        Self {
+            cipher: sealing.cipher,
+            number: 0,
+            plain: Zeroizing::new(Vec::with_capacity(BATCH * CHUNK_LEN)),
+            sealed,
+            taken: 0,
+            finished: false,
+        }
+    }
+
+    /// The bytes of the message that are to be written next.
+    pub(crate) fn pending(&self) -> &[u8] {
+        self.sealed.get(self.taken..).unwrap_or_default()
+    }
+
+    /// Takes note that the first `len` pending bytes were written.
+    pub(crate) fn advance(&mut self, len: usize) {
+        self.taken = self.sealed.len().min(self.taken.saturating_add(len));
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Takes plaintext from the front of `input` and returns how much: none while something is
+    /// pending, else at least one byte.
+    ///
+    /// # Errors
+    ///
+    /// When the message is finished, or would be longer than a message may be; nothing is taken.
+    pub(crate) fn push(&mut self, input: &[u8]) -> io::Result<usize> {
+        if self.finished {
+            return Err(io::Error::other("the message is finished; begin another"));
+        }
+        if !self.pending().is_empty() {
+            return Ok(0);
+        }
+        let before = self.number.saturating_mul(CHUNK_LEN as u64) + self.plain.len() as u64;
+        check_payload_len(before.saturating_add(input.len() as u64)).map_err(Error::from)?;
+        if self.plain.is_empty() && input.len() >= CHUNK_LEN {
+            let chunks = (input.len() / CHUNK_LEN).min(BATCH);
+            let (full, _) = input.split_at(chunks * CHUNK_LEN);
+            seal_full(&self.cipher, &mut self.number, full, &mut self.sealed)?;
+            self.taken = 0;
+            return Ok(full.len());
+        }
+        let room = BATCH * CHUNK_LEN - self.plain.len();
+        let (taken, _) = input.split_at(room.min(input.len()));
+        self.plain.extend_from_slice(taken);
+        if self.plain.len() == BATCH * CHUNK_LEN {
+            self.seal_gathered()?;
+        }
+        Ok(taken.len())
+    }
+
+    /// Seals all full chunks that were gathered, so that they can be written.
+    pub(crate) fn seal_gathered(&mut self) -> io::Result<()> {
+        let full_len = self.plain.len() / CHUNK_LEN * CHUNK_LEN;
+        if full_len == 0 {
+            return Ok(());
+        }
+        let (full, rest) = self.plain.split_at(full_len);
+        let rest_len = rest.len();
+        seal_full(&self.cipher, &mut self.number, full, &mut self.sealed)?;
+        self.taken = 0;
+        self.plain.copy_within(full_len.., 0);
+        if let Some(moved) = self.plain.get_mut(rest_len..) {
+            moved.zeroize();
+        }
+        self.plain.truncate(rest_len);
+        Ok(())
+    }
+
+    /// Seals what is left and the last, short chunk.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        if self.finished {
+            return Ok(());
+        }
+        let chunks = self.plain.len() / CHUNK_LEN + 1;
+        let sealed_len = self.plain.len() + chunks * (SEALED_CHUNK_LEN - CHUNK_LEN);
+        self.sealed.resize(sealed_len, 0);
+        self.taken = 0;
+        self.cipher
+            .seal(self.number, &self.plain, &mut self.sealed)
+            .map_err(|Rejected| self.refused())?;
+        self.plain.zeroize();
+        self.finished = true;
+        Ok(())
+    }
+
+    fn refused(&self) -> io::Error {
+        Error::from(LimitExceeded::payload(self.plain.len() as u64)).into()
+    }
+}
+
+fn seal_full(
+    cipher: &BodyCipher,
+    number: &mut u64,
+    full: &[u8],
+    sealed: &mut Vec<u8>,
+) -> io::Result<()> {
+    let chunks = full.len() / CHUNK_LEN;
+    sealed.resize(chunks * SEALED_CHUNK_LEN, 0);
+    cipher
+        .seal_full(*number, full, sealed)
+        .map_err(|Rejected| Error::from(LimitExceeded::payload(full.len() as u64)))?;
+    *number += chunks as u64;
+    Ok(())
+}
