@@ -15,6 +15,7 @@ mod context;
 mod crypto;
 mod envelope;
 mod error;
+mod fork;
 pub mod format;
 mod keyring;
 #[cfg(test)]
