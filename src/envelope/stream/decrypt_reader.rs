@@ -44,6 +44,8 @@ pub struct DecryptReader<R: Read> {
     header_len: u64,
     /// Where the body begins in `inner`, once that was asked.
     body_start: Option<u64>,
+    /// The place to read on from, while `inner` is somewhere else.
+    lost: Option<u64>,
     opened_by: usize,
 }
 
@@ -79,6 +81,7 @@ impl<R: Read> DecryptReader<R> {
                     consumed: filled as u64,
                     header_len: header_len as u64,
                     body_start: None,
+                    lost: None,
                     opened_by: opening.opened_by,
                 });
             }
@@ -101,6 +104,9 @@ impl<R: Read> Read for DecryptReader<R> {
         if payload.is_empty() {
             return Ok(0);
         }
+        if self.lost.is_some() {
+            return Err(io::Error::other("the last seek failed; seek again first"));
+        }
         loop {
             match self.core.read(payload)? {
                 Progress::Plain(len) => return Ok(len),
@@ -121,29 +127,27 @@ impl<R: Read + Seek> Seek for DecryptReader<R> {
         }
         let place = match to {
             SeekFrom::Start(place) => Some(place),
-            SeekFrom::Current(offset) => self.core.position().checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position().checked_add_signed(offset),
             SeekFrom::End(offset) => self.payload_len()?.checked_add_signed(offset),
         };
         let place = place.ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidInput, "the place is before the start")
         })?;
-        if place == self.core.position() {
+        if place == self.position() && self.lost.is_none() {
             return Ok(place);
         }
-        let number = place / CHUNK_LEN as u64;
-        if number > self.last_chunk()? {
+        if place >= self.unverified_len()? {
             let len = self.payload_len()?;
             self.core.go_to_end(len);
+            self.lost = None;
             return Ok(len);
         }
-        let skip = usize::try_from(place % CHUNK_LEN as u64).unwrap_or(0);
-        self.seek_to_chunk(number)?;
-        self.core.go_to(number, skip);
+        self.go_to(place)?;
         Ok(place)
     }
 
     fn stream_position(&mut self) -> io::Result<u64> {
-        Ok(self.core.position())
+        Ok(self.position())
     }
 }
 
@@ -161,34 +165,48 @@ impl<R: Read + Seek> DecryptReader<R> {
         if let Some(len) = self.core.payload_len() {
             return Ok(len);
         }
-        let position = self.core.position();
-        let number = self.last_chunk()?;
+        let position = self.position();
+        let number = self.unverified_len()? / CHUNK_LEN as u64;
         self.seek_to_chunk(number)?;
         let mut sealed = Vec::with_capacity(SEALED_CHUNK_LEN);
         let most = SEALED_CHUNK_LEN as u64;
         self.inner.by_ref().take(most).read_to_end(&mut sealed)?;
         let len = self.core.verify_last(number, &sealed)?;
-        let number = position / CHUNK_LEN as u64;
-        self.seek_to_chunk(number)?;
-        let skip = usize::try_from(position % CHUNK_LEN as u64).unwrap_or(0);
-        self.core.go_to(number, skip);
+        self.go_to(position)?;
         Ok(len)
     }
 
-    /// The number of the last chunk, by the length of `inner`, which is not verified.
-    fn last_chunk(&mut self) -> io::Result<u64> {
+    /// The length of the payload by the length of `inner`: whoever could cut it chose it.
+    fn unverified_len(&mut self) -> io::Result<u64> {
+        if let Some(len) = self.core.payload_len() {
+            return Ok(len);
+        }
         let start = self.body_start()?;
+        self.lost = Some(self.position());
         let end = self.inner.seek(SeekFrom::End(0))?;
-        let body_len = end.saturating_sub(start);
-        match payload_len(body_len) {
-            Ok(len) => Ok(len / CHUNK_LEN as u64),
+        match payload_len(end.saturating_sub(start)) {
+            Ok(len) => Ok(len),
             Err(FormatError::Truncated { .. }) => self.core.fail(Failure::Truncated),
             Err(_) => self.core.fail(Failure::TooLong),
         }
     }
 
+    fn position(&self) -> u64 {
+        self.lost.unwrap_or_else(|| self.core.position())
+    }
+
+    fn go_to(&mut self, place: u64) -> io::Result<()> {
+        let number = place / CHUNK_LEN as u64;
+        self.seek_to_chunk(number)?;
+        let skip = usize::try_from(place % CHUNK_LEN as u64).unwrap_or(0);
+        self.core.go_to(number, skip);
+        self.lost = None;
+        Ok(())
+    }
+
     fn seek_to_chunk(&mut self, number: u64) -> io::Result<()> {
         let start = self.body_start()?;
+        self.lost = Some(self.position());
         let place = number
             .checked_mul(SEALED_CHUNK_LEN as u64)
             .and_then(|offset| offset.checked_add(start))
