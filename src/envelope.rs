@@ -9,6 +9,7 @@ mod stream;
 use std::fmt;
 use std::sync::Arc;
 
+pub use body::Parallelism;
 pub use message::Envelope;
 pub use sealing::{Opening, Sealing};
 pub use stream::{DecryptAt, DecryptReader, EncryptReader, EncryptWriter, ReadAt};

@@ -27,7 +27,7 @@ mod secret;
 pub use context::{ContextError, EncryptionContext};
 pub use envelope::{
     DecryptAt, DecryptReader, EncryptReader, EncryptWriter, Envelope, EnvelopeEncryptor,
-    MessageOptions, Opened, OpenedInto, Opening, ReadAt, Sealing,
+    MessageOptions, Opened, OpenedInto, Opening, Parallelism, ReadAt, Sealing,
 };
 pub use error::Error;
 #[doc(inline)]

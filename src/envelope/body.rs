@@ -3,26 +3,88 @@
 #[cfg(test)]
 mod wycheproof;
 
+#[cfg(feature = "rayon")]
+use rayon::prelude::*;
+
 use crate::crypto::{Aead, NONCE_LEN, Rejected, TAG_LEN};
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN};
+
+/// How many processors work on one message.
+///
+/// The bytes are the same either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Parallelism {
+    /// The calling thread alone.
+    #[default]
+    Serial,
+    /// All threads of the current rayon pool, 64 chunks (1 MiB) at a time. A stream then takes
+    /// 2 MiB of memory.
+    #[cfg(feature = "rayon")]
+    Rayon,
+}
+
+impl Parallelism {
+    /// Chunks that a stream gathers, seals, opens, reads or writes at a time.
+    pub(crate) fn batch(self) -> usize {
+        match self {
+            Self::Serial => 4,
+            #[cfg(feature = "rayon")]
+            Self::Rayon => 64,
+        }
+    }
+}
 
 /// The cipher of one message's body: each chunk under the base nonce XOR its number.
 pub(crate) struct BodyCipher {
     aead: Aead,
     base_nonce: [u8; NONCE_LEN],
+    parallelism: Parallelism,
 }
 
 impl BodyCipher {
     pub(crate) fn new(aead: Aead, base_nonce: [u8; NONCE_LEN]) -> Self {
-        Self { aead, base_nonce }
+        Self {
+            aead,
+            base_nonce,
+            parallelism: Parallelism::Serial,
+        }
+    }
+
+    pub(crate) fn set_parallelism(&mut self, parallelism: Parallelism) {
+        self.parallelism = parallelism;
+    }
+
+    pub(crate) fn parallelism(&self) -> Parallelism {
+        self.parallelism
     }
 
     /// Encrypts the rest of a payload, from chunk `first` to the last and short one, to `body`,
     /// which has the length of its sealed form.
     pub(crate) fn seal(&self, first: u64, payload: &[u8], body: &mut [u8]) -> Result<(), Rejected> {
-        let chunks = payload.chunks_exact(CHUNK_LEN);
-        let last = chunks.remainder();
-        self.seal_each(first, chunks.chain([last]), body)
+        let full_chunks = payload.len() / CHUNK_LEN;
+        let (full, last) = payload
+            .split_at_checked(full_chunks * CHUNK_LEN)
+            .ok_or(Rejected)?;
+        let (sealed_full, sealed_last) = body
+            .split_at_mut_checked(full_chunks * SEALED_CHUNK_LEN)
+            .ok_or(Rejected)?;
+        self.seal_full(first, full, sealed_full)?;
+        self.seal_chunk(first + full_chunks as u64, last, sealed_last)
+    }
+
+    /// Decrypts the rest of a body, from chunk `first` to the last and short one, to `payload`,
+    /// which has the length of its opened form. On failure `payload` may hold chunks that verified.
+    pub(crate) fn open(&self, first: u64, body: &[u8], payload: &mut [u8]) -> Result<(), Rejected> {
+        let full_chunks = body.len() / SEALED_CHUNK_LEN;
+        let (sealed_full, sealed_last) = body
+            .split_at_checked(full_chunks * SEALED_CHUNK_LEN)
+            .ok_or(Rejected)?;
+        let (full, last) = payload
+            .split_at_mut_checked(full_chunks * CHUNK_LEN)
+            .ok_or(Rejected)?;
+        self.open_full(first, sealed_full, full)?;
+        self.open_chunk(first + full_chunks as u64, sealed_last, last)
     }
 
     /// Encrypts full chunks, the first of them with the number `first`.
@@ -32,54 +94,44 @@ impl BodyCipher {
         plain: &[u8],
         sealed: &mut [u8],
     ) -> Result<(), Rejected> {
-        self.seal_each(first, plain.chunks_exact(CHUNK_LEN), sealed)
+        match self.parallelism {
+            Parallelism::Serial => (first..)
+                .zip(plain.chunks_exact(CHUNK_LEN))
+                .zip(sealed.chunks_exact_mut(SEALED_CHUNK_LEN))
+                .try_for_each(|((number, plain), sealed)| self.seal_chunk(number, plain, sealed)),
+            #[cfg(feature = "rayon")]
+            Parallelism::Rayon => plain
+                .par_chunks_exact(CHUNK_LEN)
+                .zip(sealed.par_chunks_exact_mut(SEALED_CHUNK_LEN))
+                .enumerate()
+                .try_for_each(|(index, (plain, sealed))| {
+                    self.seal_chunk(first + index as u64, plain, sealed)
+                }),
+        }
     }
 
-    /// Decrypts the rest of a body, from chunk `first` to the last and short one, to `payload`,
-    /// which has the length of its opened form. On failure `payload` may hold chunks that verified.
-    pub(crate) fn open(&self, first: u64, body: &[u8], payload: &mut [u8]) -> Result<(), Rejected> {
-        let chunks = body.chunks_exact(SEALED_CHUNK_LEN);
-        let last = chunks.remainder();
-        self.open_each(first, chunks.chain([last]), payload)
-    }
-
-    /// Decrypts full chunks, the first of them with the number `first`.
+    /// Decrypts full chunks, the first of them with the number `first`. On failure `plain` may
+    /// hold chunks that verified.
     pub(crate) fn open_full(
         &self,
         first: u64,
         sealed: &[u8],
         plain: &mut [u8],
     ) -> Result<(), Rejected> {
-        self.open_each(first, sealed.chunks_exact(SEALED_CHUNK_LEN), plain)
-    }
-
-    fn seal_each<'p>(
-        &self,
-        first: u64,
-        plain: impl Iterator<Item = &'p [u8]>,
-        sealed: &mut [u8],
-    ) -> Result<(), Rejected> {
-        let sealed = sealed.chunks_mut(SEALED_CHUNK_LEN);
-        (first..)
-            .zip(plain.zip(sealed))
-            .try_for_each(|(number, (plain, sealed))| self.seal_chunk(number, plain, sealed))
-    }
-
-    fn open_each<'s>(
-        &self,
-        first: u64,
-        sealed: impl Iterator<Item = &'s [u8]>,
-        plain: &mut [u8],
-    ) -> Result<(), Rejected> {
-        let mut rest = plain;
-        (first..).zip(sealed).try_for_each(|(number, sealed)| {
-            let len = sealed.len().checked_sub(TAG_LEN).ok_or(Rejected)?;
-            let (plain, next) = std::mem::take(&mut rest)
-                .split_at_mut_checked(len)
-                .ok_or(Rejected)?;
-            rest = next;
-            self.open_chunk(number, sealed, plain)
-        })
+        match self.parallelism {
+            Parallelism::Serial => (first..)
+                .zip(sealed.chunks_exact(SEALED_CHUNK_LEN))
+                .zip(plain.chunks_exact_mut(CHUNK_LEN))
+                .try_for_each(|((number, sealed), plain)| self.open_chunk(number, sealed, plain)),
+            #[cfg(feature = "rayon")]
+            Parallelism::Rayon => sealed
+                .par_chunks_exact(SEALED_CHUNK_LEN)
+                .zip(plain.par_chunks_exact_mut(CHUNK_LEN))
+                .enumerate()
+                .try_for_each(|(index, (sealed, plain))| {
+                    self.open_chunk(first + index as u64, sealed, plain)
+                }),
+        }
     }
 
     /// Encrypts chunk `number` to `sealed`, which is longer by a tag.

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use zeroize::Zeroize;
 
 use super::sealing::{Opening, Sealing, check_message};
-use super::{EnvelopeEncryptor, MessageOptions, Opened, OpenedInto};
+use super::{EnvelopeEncryptor, MessageOptions, Opened, OpenedInto, Parallelism};
 use crate::crypto::Rejected;
 use crate::error::Error;
 use crate::format::{
     COMMITMENT_LEN, Header, Limit, LimitExceeded, MAX_AAD_LEN, SALT_LEN, Suite, body,
 };
-use crate::keyring::{DecryptionRequest, EncryptionRequest, Keyring};
+use crate::keyring::{
+    DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring, Unwrapped,
+};
 use crate::rng::{RandomSource, SystemRandom};
 use crate::secret::SecretBytes;
 
@@ -33,6 +35,7 @@ use crate::secret::SecretBytes;
 pub struct Envelope {
     keyring: Arc<dyn Keyring>,
     suite: Suite,
+    parallelism: Parallelism,
     required_context_keys: Arc<[String]>,
     random: Arc<dyn RandomSource>,
 }
@@ -44,6 +47,7 @@ impl Envelope {
         Self {
             keyring: Arc::new(keyring),
             suite: Suite::default(),
+            parallelism: Parallelism::default(),
             required_context_keys: Arc::default(),
             random: Arc::new(SystemRandom),
         }
@@ -53,6 +57,13 @@ impl Envelope {
     #[must_use]
     pub fn with_suite(mut self, suite: Suite) -> Self {
         self.suite = suite;
+        self
+    }
+
+    /// Seals and opens large payloads on several processors; the bytes are the same.
+    #[must_use]
+    pub fn with_parallelism(mut self, parallelism: Parallelism) -> Self {
+        self.parallelism = parallelism;
         self
     }
 
@@ -86,6 +97,29 @@ impl Envelope {
         missing.map_or(Ok(()), |key| {
             Err(Error::MissingContextKey { key: key.clone() })
         })
+    }
+
+    /// Begins a message with a data key that the keyring gave.
+    pub(super) fn sealing(
+        &self,
+        materials: EncryptionMaterials,
+        options: MessageOptions<'_>,
+    ) -> Result<Sealing, Error> {
+        let mut sealing = Sealing::new(materials, self.suite, self.random.as_ref(), options)?;
+        sealing.cipher.set_parallelism(self.parallelism);
+        Ok(sealing)
+    }
+
+    /// Verifies the header of a message with what the keyring found.
+    pub(super) fn opening(
+        &self,
+        header: &Header<'_>,
+        unwrapped: Unwrapped,
+        options: MessageOptions<'_>,
+    ) -> Result<Opening, Error> {
+        let mut opening = Opening::new(header, unwrapped, options)?;
+        opening.cipher.set_parallelism(self.parallelism);
+        Ok(opening)
     }
 
     /// Verifies the header of a whole message and finds what opens its body.
@@ -153,7 +187,7 @@ impl EnvelopeEncryptor for Envelope {
         let random = self.random.as_ref();
         let request = EncryptionRequest::new(options.context, self.suite, random);
         let materials = self.keyring.encryption_materials(request)?;
-        Sealing::new(materials, self.suite, random, options)
+        self.sealing(materials, options)
     }
 
     fn begin_opening(
@@ -165,7 +199,7 @@ impl EnvelopeEncryptor for Envelope {
         check_message(header)?;
         let request = DecryptionRequest::new(options.context, header.suite(), header.entries());
         let unwrapped = self.keyring.decryption_materials(request)?;
-        Opening::new(header, unwrapped, options)
+        self.opening(header, unwrapped, options)
     }
 
     fn max_message_len(&self, plaintext_len: usize) -> usize {

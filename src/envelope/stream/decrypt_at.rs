@@ -5,8 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use zeroize::Zeroizing;
 
-use super::BATCH;
-use super::header::{FIRST_READ, begin};
+use super::header::{FIRST_READ, HEADER_ROOM, begin};
 use super::open::Failure;
 use crate::crypto::TAG_LEN;
 use crate::envelope::body::BodyCipher;
@@ -65,7 +64,7 @@ impl<S: ReadAt> DecryptAt<S> {
         let mut front = vec![0; FIRST_READ];
         loop {
             let filled = read_full(&source, &mut front, 0)?;
-            let all = filled < front.len() || front.len() >= BATCH * SEALED_CHUNK_LEN;
+            let all = filled < front.len() || front.len() >= HEADER_ROOM;
             front.truncate(filled);
             if let Some((opening, header_len)) = begin(envelope, &front, all, options)? {
                 return Ok(Self {
@@ -76,7 +75,7 @@ impl<S: ReadAt> DecryptAt<S> {
                     payload_len: OnceLock::new(),
                 });
             }
-            front.resize(BATCH * SEALED_CHUNK_LEN, 0);
+            front.resize(HEADER_ROOM, 0);
         }
     }
 
@@ -216,6 +215,9 @@ impl<S> fmt::Debug for DecryptAt<S> {
         f.debug_struct("DecryptAt").finish_non_exhaustive()
     }
 }
+
+/// The most chunks that are read at a time.
+const BATCH: usize = 4;
 
 /// Buffers of a read: as many chunks as it may touch, at most a batch.
 struct Scratch {

@@ -1,8 +1,7 @@
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::BATCH;
-use super::header::{FIRST_READ, begin};
+use super::header::{FIRST_READ, HEADER_ROOM, begin};
 use super::open::{Failure, OpenCore, Progress};
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
 use crate::format::FormatError;
@@ -61,7 +60,7 @@ impl<R: Read> DecryptReader<R> {
         mut inner: R,
         options: MessageOptions<'_>,
     ) -> io::Result<Self> {
-        let mut buffer = vec![0; BATCH * SEALED_CHUNK_LEN];
+        let mut buffer = vec![0; HEADER_ROOM];
         let mut filled = 0;
         loop {
             let end = if filled < FIRST_READ {

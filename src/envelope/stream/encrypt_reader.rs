@@ -4,11 +4,9 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::BATCH;
 use super::seal::SealCore;
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
 use crate::error::Error;
-use crate::format::body::CHUNK_LEN;
 
 /// Reads plaintext from `R` and gives the message to whoever reads from it: for uploads and other
 /// consumers that pull.
@@ -33,10 +31,11 @@ impl<R: Read> EncryptReader<R> {
         inner: R,
         options: MessageOptions<'_>,
     ) -> Result<Self, Error> {
+        let core = SealCore::new(envelope.begin_sealing(options)?);
         Ok(Self {
-            core: SealCore::new(envelope.begin_sealing(options)?),
+            input: Zeroizing::new(vec![0; core.batch_len()]),
+            core,
             inner,
-            input: Zeroizing::new(vec![0; BATCH * CHUNK_LEN]),
             unsealed: 0..0,
         })
     }

@@ -3,10 +3,13 @@
 use crate::envelope::sealing::Opening;
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
 use crate::error::Error;
-use crate::format::{FormatError, Header};
+use crate::format::{FormatError, Header, MAX_HEADER_LEN};
 
 /// What is read first to find the end of a header: most end within it.
 pub(crate) const FIRST_READ: usize = 512;
+
+/// The room in which the largest header fits.
+pub(crate) const HEADER_ROOM: usize = MAX_HEADER_LEN + 1;
 
 /// Tries to begin with the `front` of a message, of which `all` may be there. Returns what opens
 /// the body, and the length of the header; `None` if the header is longer than the front.

@@ -1,12 +1,12 @@
 //! Opening piece by piece, without I/O.
 
 use std::io;
+use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::BATCH;
 use crate::crypto::{Rejected, TAG_LEN};
-use crate::envelope::body::BodyCipher;
+use crate::envelope::body::{BodyCipher, Parallelism};
 use crate::error::Error;
 use crate::format::FormatError;
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, check_payload_len};
@@ -58,9 +58,13 @@ impl Failure {
 }
 
 impl OpenCore {
-    /// Takes the cipher of a body, and `sealed`, a buffer of a batch of which the bytes in
-    /// `filled` are the front of the body.
-    pub(crate) fn new(cipher: BodyCipher, sealed: Vec<u8>, filled: std::ops::Range<usize>) -> Self {
+    /// Takes the cipher of a body, and a buffer of which the bytes in `filled` are the front of the
+    /// body.
+    pub(crate) fn new(cipher: BodyCipher, mut sealed: Vec<u8>, filled: Range<usize>) -> Self {
+        let batch = cipher.parallelism().batch();
+        if sealed.len() < batch * SEALED_CHUNK_LEN {
+            sealed.resize(batch * SEALED_CHUNK_LEN, 0);
+        }
         Self {
             cipher,
             number: 0,
@@ -69,7 +73,7 @@ impl OpenCore {
                 range: filled,
             },
             plain: Window {
-                buffer: Zeroizing::new(vec![0; BATCH * CHUNK_LEN]),
+                buffer: Zeroizing::new(vec![0; batch * CHUNK_LEN]),
                 range: 0..0,
             },
             skip: 0,
@@ -88,10 +92,11 @@ impl OpenCore {
     pub(crate) fn input(&mut self, wanted: usize) -> &mut [u8] {
         self.sealed.compact();
         let touched = self.skip.saturating_add(wanted).div_ceil(CHUNK_LEN);
+        let batch = self.cipher.parallelism().batch();
         let chunks = if self.sought {
-            touched.min(BATCH)
+            touched.min(batch)
         } else {
-            BATCH
+            batch
         };
         let end = chunks * SEALED_CHUNK_LEN;
         self.sealed.free(end)
@@ -117,7 +122,12 @@ impl OpenCore {
                 return Ok(Progress::Plain(0));
             }
             let full = self.sealed.filled().len() / SEALED_CHUNK_LEN;
-            if full > 0 && self.skip == 0 && out.len() >= CHUNK_LEN {
+            let enough = match self.cipher.parallelism() {
+                Parallelism::Serial => CHUNK_LEN,
+                #[cfg(feature = "rayon")]
+                Parallelism::Rayon => full * CHUNK_LEN,
+            };
+            if full > 0 && self.skip == 0 && out.len() >= enough {
                 let chunks = full.min(out.len() / CHUNK_LEN);
                 let (direct, _) = out.split_at_mut(chunks * CHUNK_LEN);
                 self.open_full(chunks, Some(direct))?;
@@ -249,7 +259,7 @@ impl OpenCore {
 /// A buffer of which a part is filled.
 struct Window<B> {
     buffer: B,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Window<B> {

@@ -4,9 +4,8 @@ use std::io;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::BATCH;
 use crate::crypto::Rejected;
-use crate::envelope::body::BodyCipher;
+use crate::envelope::body::{BodyCipher, Parallelism};
 use crate::envelope::sealing::Sealing;
 use crate::error::Error;
 use crate::format::LimitExceeded;
@@ -30,12 +29,13 @@ pub(crate) struct SealCore {
 
 impl SealCore {
     pub(crate) fn new(sealing: Sealing) -> Self {
-        let mut sealed = Vec::with_capacity(BATCH * SEALED_CHUNK_LEN);
+        let batch = sealing.cipher.parallelism().batch();
+        let mut sealed = Vec::with_capacity(batch * SEALED_CHUNK_LEN);
         sealed.extend_from_slice(&sealing.header);
         Self {
             cipher: sealing.cipher,
             number: 0,
-            plain: Zeroizing::new(Vec::with_capacity(BATCH * CHUNK_LEN)),
+            plain: Zeroizing::new(Vec::with_capacity(batch * CHUNK_LEN)),
             sealed,
             taken: 0,
             finished: false,
@@ -50,6 +50,11 @@ impl SealCore {
     /// Takes note that the first `len` pending bytes were written.
     pub(crate) fn advance(&mut self, len: usize) {
         self.taken = self.sealed.len().min(self.taken.saturating_add(len));
+    }
+
+    /// The plaintext bytes that are sealed at a time.
+    pub(crate) fn batch_len(&self) -> usize {
+        self.cipher.parallelism().batch() * CHUNK_LEN
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -71,17 +76,23 @@ impl SealCore {
         }
         let before = self.number.saturating_mul(CHUNK_LEN as u64) + self.plain.len() as u64;
         check_payload_len(before.saturating_add(input.len() as u64)).map_err(Error::from)?;
-        if self.plain.is_empty() && input.len() >= CHUNK_LEN {
-            let chunks = (input.len() / CHUNK_LEN).min(BATCH);
+        let batch = self.batch_len();
+        let enough = match self.cipher.parallelism() {
+            Parallelism::Serial => CHUNK_LEN,
+            #[cfg(feature = "rayon")]
+            Parallelism::Rayon => batch,
+        };
+        if self.plain.is_empty() && input.len() >= enough {
+            let chunks = input.len().min(batch) / CHUNK_LEN;
             let (full, _) = input.split_at(chunks * CHUNK_LEN);
             seal_full(&self.cipher, &mut self.number, full, &mut self.sealed)?;
             self.taken = 0;
             return Ok(full.len());
         }
-        let room = BATCH * CHUNK_LEN - self.plain.len();
+        let room = batch.saturating_sub(self.plain.len());
         let (taken, _) = input.split_at(room.min(input.len()));
         self.plain.extend_from_slice(taken);
-        if self.plain.len() == BATCH * CHUNK_LEN {
+        if self.plain.len() >= batch {
             self.seal_gathered()?;
         }
         Ok(taken.len())
