@@ -1,4 +1,4 @@
-//! Seals and opens files.
+//! Seals and opens files of any length in constant memory.
 //!
 //!     cargo run --example seal_file -- seal    --key-file K [--context k=v]... [--aad S] IN OUT
 //!     cargo run --example seal_file -- open    --key-file K [--context k=v]... [--aad S] IN OUT
@@ -9,13 +9,16 @@
 //! either leaves no output file behind.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use lexopt::prelude::*;
 use waxseal::{
-    EncryptionContext, Envelope, EnvelopeEncryptor, MessageOptions, RootKey, SingleKeyring, inspect,
+    DecryptReader, EncryptWriter, EncryptionContext, Envelope, MessageOptions, RootKey,
+    SingleKeyring, inspect,
 };
 
 const USAGE: &str = "usage: seal_file seal|open --key-file K [--context k=v]... [--aad S] IN OUT
@@ -39,14 +42,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let input = read(&arguments.input)?;
+    let input = File::open(&arguments.input)
+        .map_err(|error| format!("cannot read {}: {error}", arguments.input.display()))?;
     if arguments.command == Command::Inspect {
-        let inspection = format!("{}\n", inspect(&input)?);
-        match &arguments.output {
-            Some(output) => write(output, inspection.as_bytes())?,
-            None => print!("{inspection}"),
-        }
-        return Ok(());
+        return inspect_file(input, arguments.output.as_deref());
     }
     let (Some(key_file), Some(output)) = (&arguments.key_file, &arguments.output) else {
         return Err("--key-file or OUT is missing".into());
@@ -55,30 +54,75 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let envelope = Envelope::new(SingleKeyring::software(&root_key));
     let context = EncryptionContext::new(arguments.context.clone())?;
     let options = MessageOptions::new(&context).with_aad(arguments.aad.as_bytes());
-    if arguments.command == Command::Seal {
-        return write(output, &envelope.encrypt_with(&input, options)?);
+    let progress = progress_bar(&input)?;
+    put_in_place(output, |file| {
+        if arguments.command == Command::Seal {
+            let mut writer = EncryptWriter::new(&envelope, file, options)?;
+            copy(input, &mut writer, &progress)?;
+            writer.finish()?;
+        } else {
+            let reader = DecryptReader::new(&envelope, input, options)?;
+            copy(reader, file, &progress)?;
+        }
+        Ok(())
+    })?;
+    progress.finish_and_clear();
+    Ok(())
+}
+
+fn inspect_file(mut input: File, output: Option<&Path>) -> Result<(), Box<dyn std::error::Error>> {
+    let mut message = Vec::new();
+    input.read_to_end(&mut message)?;
+    let inspection = format!("{}\n", inspect(&message)?);
+    match output {
+        Some(output) => put_in_place(output, |file| Ok(file.write_all(inspection.as_bytes())?)),
+        None => {
+            print!("{inspection}");
+            Ok(())
+        }
     }
-    let opened = envelope.decrypt_with(&input, options)?;
-    write(output, &opened.plaintext)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+/// Copies with one buffer that is large enough for the streams to work in batches.
+fn copy(mut from: impl Read, mut to: impl Write, progress: &ProgressBar) -> io::Result<()> {
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let len = match from.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        if len == 0 {
+            return Ok(());
+        }
+        to.write_all(&buffer[..len])?;
+        progress.inc(len as u64);
+    }
 }
 
-/// Puts the whole file in place or none of it.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// Shows itself on a terminal only.
+fn progress_bar(input: &File) -> io::Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec}");
+    let bar = ProgressBar::new(input.metadata()?.len());
+    Ok(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+}
+
+/// Writes to a temporary file and gives it its name when all went well: the whole file appears, or
+/// none of it.
+fn put_in_place(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<(), Box<dyn std::error::Error>>,
+) -> Result<(), Box<dyn std::error::Error>> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let written = tempfile::NamedTempFile::new_in(directory).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    });
-    written.map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+    let cannot_write = |error| format!("cannot write {}: {error}", path.display());
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(cannot_write)?;
+    write(file.as_file_mut())?;
+    file.as_file().sync_all().map_err(cannot_write)?;
+    file.persist(path)
+        .map_err(|error| cannot_write(error.error))?;
+    Ok(())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

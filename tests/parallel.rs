@@ -1,0 +1,83 @@
+//! With the `rayon` feature: the same bytes as without, from the same keys.
+#![cfg(feature = "rayon")]
+
+mod common;
+
+use std::io::{Read, Write};
+
+use common::FixedRandom;
+use proptest::prelude::*;
+use waxseal::{
+    DecryptReader, EncryptReader, EncryptWriter, EncryptionContext, Envelope, EnvelopeEncryptor,
+    Error, MessageOptions, Parallelism,
+};
+
+const BATCH: usize = 64 * 16384;
+
+fn fixed() -> Envelope {
+    common::envelope().with_random_source(FixedRandom::new([0x42; 32]))
+}
+
+fn parallel() -> Envelope {
+    fixed().with_parallelism(Parallelism::Rayon)
+}
+
+fn lengths() -> impl Strategy<Value = usize> {
+    let edge = (0..3usize, -2..3isize)
+        .prop_map(|(batches, offset)| (batches * BATCH).saturating_add_signed(offset));
+    prop_oneof![0..100_000usize, edge, 0..3 * BATCH]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn the_bytes_are_those_of_one_thread(len in lengths(), piece in 1..3 * BATCH) {
+        let payload: Vec<u8> = (0..=250).cycle().take(len).collect();
+        let context = EncryptionContext::empty();
+        let options = MessageOptions::new(&context);
+        let expected = fixed().encrypt(&payload, &context).unwrap();
+        prop_assert!(parallel().encrypt(&payload, &context).unwrap() == expected);
+
+        let mut writer = EncryptWriter::new(&parallel(), Vec::new(), options).unwrap();
+        for piece in payload.chunks(piece) {
+            writer.write_all(piece).unwrap();
+        }
+        prop_assert!(writer.finish().unwrap() == expected);
+
+        let mut pulled = Vec::new();
+        let mut reader = EncryptReader::new(&parallel(), &payload[..], options).unwrap();
+        reader.read_to_end(&mut pulled).unwrap();
+        prop_assert!(pulled == expected);
+
+        prop_assert!(*parallel().decrypt(&expected, &context).unwrap() == payload);
+        let mut reader = DecryptReader::new(&parallel(), &expected[..], options).unwrap();
+        let mut opened = vec![0; len];
+        for piece in opened.chunks_mut(piece) {
+            reader.read_exact(piece).unwrap();
+        }
+        prop_assert!(opened == payload);
+        prop_assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+    }
+}
+
+#[test]
+fn a_changed_chunk_is_found_wherever_it_is() {
+    let context = EncryptionContext::empty();
+    let payload = vec![0xa5; 100 * 16384 + 5];
+    let message = parallel().encrypt(&payload, &context).unwrap();
+    for chunk in [0, 1, 50, 63, 64, 65, 99, 100] {
+        let mut changed = message.clone();
+        changed[101 + chunk * 16400 + 3] ^= 1;
+        let mut buffer = vec![0x55; payload.len()];
+        let options = MessageOptions::new(&context);
+        let refused = parallel().decrypt_into(&changed, options, &mut buffer);
+        assert!(matches!(refused, Err(Error::Decrypt)), "{chunk}");
+        assert!(buffer.iter().all(|&byte| byte == 0), "{chunk}");
+        let mut reader = DecryptReader::new(&parallel(), &changed[..], options).unwrap();
+        let mut opened = Vec::new();
+        assert!(reader.read_to_end(&mut opened).is_err(), "{chunk}");
+        assert!(payload.starts_with(&opened), "{chunk}");
+        assert!(opened.len() <= chunk * 16384, "{chunk}");
+    }
+}
