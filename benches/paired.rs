@@ -1,0 +1,92 @@
+//! The message path held against the raw cipher: the figures that the project claims.
+//!
+//! `cargo bench --bench paired`. Prints how fast a message is sealed and opened in a caller's
+//! buffer, as a share of the speed of the AEAD alone (`engine/mod.rs`).
+
+mod engine;
+mod pairs;
+
+use std::hint::black_box;
+
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::ChaCha20Poly1305;
+use engine::Engine;
+use pairs::{Comparison, compare, quartiles};
+use waxseal::{
+    EncryptionContext, Envelope, EnvelopeEncryptor, MessageOptions, RootKey, SingleKeyring, Suite,
+};
+
+const ROUNDS: usize = 400;
+
+fn main() {
+    for len in [64 * 1024, 1024 * 1024] {
+        against::<Aes256Gcm>(Suite::Aes256Gcm, "", len);
+        against::<ChaCha20Poly1305>(Suite::ChaCha20Poly1305, "_chacha", len);
+    }
+}
+
+fn against<C: AeadInOut + KeyInit>(suite: Suite, suffix: &str, len: usize) {
+    let root_key = RootKey::generate().expect("the system has randomness");
+    let envelope = Envelope::new(SingleKeyring::software(&root_key)).with_suite(suite);
+    let context = EncryptionContext::new([("tenant", "acme")]).expect("one short pair");
+    let options = MessageOptions::new(&context);
+    let engine = Engine::<C>::new();
+
+    let payload = vec![0x5a; len];
+    let mut message = vec![0; envelope.max_message_len(len)];
+    let mut sealed = vec![0; Engine::<C>::sealed_len(len)];
+    let mut message_len = 0;
+    let seal = compare(
+        rounds(),
+        || {
+            message_len = envelope
+                .encrypt_into(black_box(&payload), options, black_box(&mut message))
+                .expect("it seals");
+        },
+        || engine.seal(black_box(&payload), black_box(&mut sealed)),
+    );
+    report(&format!("seal_in_place{suffix}"), len, &seal);
+
+    let message = &message[..message_len];
+    let mut message_payload = vec![0; len];
+    let mut engine_payload = vec![0; len];
+    let open = compare(
+        rounds(),
+        || {
+            envelope
+                .decrypt_into(black_box(message), options, black_box(&mut message_payload))
+                .expect("it opens");
+        },
+        || engine.open(black_box(&sealed), black_box(&mut engine_payload)),
+    );
+    report(&format!("open_in_place{suffix}"), len, &open);
+}
+
+fn report(name: &str, len: usize, comparison: &Comparison) {
+    if comparison.ratios.len() < ROUNDS {
+        return println!("{name}/{len} runs");
+    }
+    let speeds: Vec<f64> = comparison.ratios.iter().map(|ratio| 1.0 / ratio).collect();
+    let [low, median, high] = quartiles(&speeds);
+    let gigabytes_per_second = |times| {
+        let [_, nanoseconds, _] = quartiles(times);
+        len as f64 / nanoseconds
+    };
+    println!(
+        "{name}/{len} runs at {median:.3} of the raw engine (median of {} pairs, \
+         quartiles {low:.3}-{high:.3}; {:.2} and {:.2} GB/s)",
+        speeds.len(),
+        gigabytes_per_second(&comparison.first),
+        gigabytes_per_second(&comparison.second),
+    );
+}
+
+/// One round under `cargo test`, which only asks whether this runs.
+fn rounds() -> usize {
+    if std::env::args().any(|argument| argument == "--bench") {
+        ROUNDS
+    } else {
+        1
+    }
+}
