@@ -71,11 +71,7 @@ impl KeyWrap {
         Self(rustcrypto::KeyWrap::new(key))
     }
 
-    pub(crate) fn wrap(
-        &self,
-        aad: &[u8],
-        key: &[u8; KEY_LEN],
-    ) -> Result<[u8; WRAPPED_LEN], Rejected> {
+    pub(crate) fn wrap(&self, aad: &[u8], key: &[u8; KEY_LEN]) -> [u8; WRAPPED_LEN] {
         self.0.wrap(aad, key)
     }
 
@@ -110,6 +106,12 @@ impl Expand {
 /// SHA-256 of the concatenation of `parts`.
 pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; HASH_LEN] {
     rustcrypto::sha256(parts)
+}
+
+/// Fills `output` with ChaCha20 keystream (RFC 8439), and replaces `key` by keystream that is not in
+/// it. One key must not be used twice.
+pub(crate) fn keystream(key: &mut [u8; KEY_LEN], output: &mut [u8]) {
+    rustcrypto::keystream(key, output);
 }
 
 /// Compares in a time that depends on the lengths alone.

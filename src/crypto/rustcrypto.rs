@@ -1,13 +1,17 @@
 //! The engine of the RustCrypto project: pure Rust, hardware-accelerated where the processor allows.
 
+mod siv;
+
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{AeadInOut, KeyInit, inout::InOutBuf};
-use aes_gcm_siv::Aes256GcmSiv;
+use chacha20::ChaCha20;
+use chacha20::cipher::{KeyIvInit, StreamCipher};
 use chacha20poly1305::ChaCha20Poly1305;
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
+pub(super) use self::siv::Siv;
 use super::{AeadAlgorithm, HASH_LEN, KEY_LEN, NONCE_LEN, Rejected, TAG_LEN, WRAPPED_LEN};
 
 #[expect(
@@ -67,24 +71,19 @@ impl Aead {
     }
 }
 
-pub(super) struct KeyWrap(Aes256GcmSiv);
+pub(super) struct KeyWrap(Siv);
 
 impl KeyWrap {
-    const NONCE: [u8; NONCE_LEN] = [0; NONCE_LEN];
-
     pub(super) fn new(key: &[u8; KEY_LEN]) -> Self {
-        Self(Aes256GcmSiv::new(key.into()))
+        Self(Siv::new(key, [0; NONCE_LEN]))
     }
 
-    pub(super) fn wrap(
-        &self,
-        aad: &[u8],
-        key: &[u8; KEY_LEN],
-    ) -> Result<[u8; WRAPPED_LEN], Rejected> {
+    pub(super) fn wrap(&self, aad: &[u8], key: &[u8; KEY_LEN]) -> [u8; WRAPPED_LEN] {
         let mut wrapped = [0; WRAPPED_LEN];
         let (ciphertext, tag) = wrapped.split_at_mut(KEY_LEN);
-        tag.copy_from_slice(&self.encrypt(&Self::NONCE, aad, key, ciphertext)?);
-        Ok(wrapped)
+        ciphertext.copy_from_slice(key);
+        tag.copy_from_slice(&self.0.seal(aad, ciphertext));
+        wrapped
     }
 
     pub(super) fn unwrap(
@@ -94,42 +93,9 @@ impl KeyWrap {
     ) -> Result<Zeroizing<[u8; KEY_LEN]>, Rejected> {
         let (ciphertext, tag) = wrapped.split_first_chunk::<KEY_LEN>().ok_or(Rejected)?;
         let tag = tag.try_into().map_err(|_| Rejected)?;
-        let mut key = Zeroizing::new([0; KEY_LEN]);
-        self.decrypt(&Self::NONCE, aad, ciphertext, tag, key.as_mut_slice())?;
+        let mut key = Zeroizing::new(*ciphertext);
+        self.0.open(aad, key.as_mut_slice(), tag)?;
         Ok(key)
-    }
-
-    pub(super) fn encrypt(
-        &self,
-        nonce: &[u8; NONCE_LEN],
-        aad: &[u8],
-        plaintext: &[u8],
-        ciphertext: &mut [u8],
-    ) -> Result<[u8; TAG_LEN], Rejected> {
-        let buffer = InOutBuf::new(plaintext, ciphertext).map_err(|_| Rejected)?;
-        self.0
-            .encrypt_inout_detached(nonce.into(), aad, buffer)
-            .map(Into::into)
-            .map_err(|_| Rejected)
-    }
-
-    pub(super) fn decrypt(
-        &self,
-        nonce: &[u8; NONCE_LEN],
-        aad: &[u8],
-        ciphertext: &[u8],
-        tag: &[u8; TAG_LEN],
-        plaintext: &mut [u8],
-    ) -> Result<(), Rejected> {
-        let buffer = InOutBuf::new(ciphertext, &mut *plaintext).map_err(|_| Rejected)?;
-        self.0
-            .decrypt_inout_detached(nonce.into(), aad, buffer, tag.into())
-            .map_err(|_| {
-                // The cipher decrypts before it verifies, and does not take that back when the
-                // buffers are two.
-                plaintext.zeroize();
-                Rejected
-            })
     }
 }
 
@@ -155,4 +121,13 @@ pub(super) fn sha256(parts: &[&[u8]]) -> [u8; HASH_LEN] {
         hash.update(part);
     }
     hash.finalize().into()
+}
+
+pub(super) fn keystream(key: &mut [u8; KEY_LEN], output: &mut [u8]) {
+    let nonce = [0; NONCE_LEN];
+    let mut cipher = ChaCha20::new((&*key).into(), &nonce.into());
+    key.zeroize();
+    cipher.apply_keystream(key);
+    output.zeroize();
+    cipher.apply_keystream(output);
 }

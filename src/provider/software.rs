@@ -163,11 +163,7 @@ impl KeyProvider for SoftwareKeyProvider {
         let mut key = Zeroizing::new([0; KEY_LEN]);
         self.random.fill(key.as_mut_slice())?;
         let aad = handle_aad(self.root.key_id, KeyId::from_bytes(key_id));
-        let wrapped = self
-            .root
-            .handles
-            .wrap(&aad, &key)
-            .map_err(|_| CHANGED_HANDLE)?;
+        let wrapped = self.root.handles.wrap(&aad, &key);
         let mut bytes = vec![HANDLE_CREATED];
         bytes.extend_from_slice(self.root.key_id.as_bytes());
         bytes.extend_from_slice(&key_id);
@@ -202,9 +198,8 @@ impl KeyProvider for SoftwareKeyProvider {
 
     fn wrap_key(&self, request: WrapRequest<'_>) -> Result<WrappedKey, ProviderError> {
         self.with_key(request.handle, |key| {
-            key.wrap(request.binding, request.data_key.expose())
-                .map(|wrapped| WrappedKey::from(wrapped.as_slice()))
-                .map_err(|_| ProviderError::Rejected)
+            let wrapped = key.wrap(request.binding, request.data_key.expose());
+            Ok(WrappedKey::from(wrapped.as_slice()))
         })
     }
 
