@@ -3,16 +3,22 @@
 mod body;
 mod derive;
 mod message;
+mod record;
 mod sealing;
 mod stream;
+#[cfg(feature = "tokio")]
+mod tokio;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use body::Parallelism;
 pub use message::Envelope;
+pub use record::{HeaderStore, HeaderStoreError, MemoryHeaderStore, Opener, Sealer};
 pub use sealing::{Opening, Sealing};
 pub use stream::{DecryptAt, DecryptReader, EncryptReader, EncryptWriter, ReadAt};
+#[cfg(feature = "tokio")]
+pub use tokio::{AsyncDecryptReader, AsyncEncryptWriter, AsyncEnvelope};
 
 use crate::context::EncryptionContext;
 use crate::error::Error;

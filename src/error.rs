@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::format::{FormatError, InvalidEntry, KeyReference, LimitExceeded};
+use crate::envelope::HeaderStoreError;
+use crate::format::{FormatError, HeaderId, InvalidEntry, KeyReference, LimitExceeded};
 use crate::provider::ProviderError;
 use crate::rng::RandomError;
 
@@ -31,6 +32,27 @@ pub enum Error {
         /// The keys that the message names.
         message_keys: Vec<KeyReference>,
     },
+    /// The header store has no header that the record could have been sealed under.
+    #[error(
+        "no header for records {id} is in the header store; give the store that the sealer put it into, and restore the header if it was removed: without it, its records cannot be opened"
+    )]
+    UnknownHeader {
+        /// What the record begins with.
+        id: HeaderId,
+    },
+    /// The header store has, for a record's header, something that is no header for records.
+    #[error(
+        "the header store gave something else than a header for records {id}; put the header back as it was: {source}"
+    )]
+    StoredHeader {
+        /// What the record begins with.
+        id: HeaderId,
+        /// What is wrong with it.
+        source: FormatError,
+    },
+    /// The header store did not do its part.
+    #[error(transparent)]
+    HeaderStore(#[from] HeaderStoreError),
     /// The context lacks a key that the encryptor requires.
     #[error(
         "the encryption context has no {key:?}, which this encryptor requires; add the pair to the context"

@@ -10,6 +10,7 @@ mod entries;
 mod error;
 mod header;
 mod inspect;
+mod record;
 mod reference;
 
 pub use entries::{InvalidEntry, KeyEntries, KeyEntriesBuf, KeyEntriesIter, KeyEntry};
@@ -17,6 +18,13 @@ pub use error::{FormatError, Limit, LimitExceeded};
 pub(crate) use header::HeaderParts;
 pub use header::{Header, HeaderKind};
 pub use inspect::{Inspection, WrappedKeyInfo, inspect};
+pub use record::{
+    HeaderId, MAX_CANDIDATE_HEADERS, MAX_RECORD_PAYLOAD_LEN, MAX_RECORDS_PER_HEADER,
+    RECORD_OVERHEAD,
+};
+pub(crate) use record::{
+    RECORD_MARK, Record, RecordMut, check_payload_len as check_record_payload_len,
+};
 pub use reference::{InvalidReference, KeyId, KeyReference, KeyVersion};
 
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,12 @@
 //! Policy of use: which keys wrap a message's data key, and which may unwrap it.
 
+mod caching;
 mod single;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use caching::{CacheCounters, CacheLimits, CacheStats, CachingKeyring};
 pub use single::SingleKeyring;
 
 use crate::context::EncryptionContext;
@@ -49,6 +51,26 @@ pub trait Keyring: fmt::Debug + Send + Sync {
     /// [`Error::Provider`] when a provider could not be asked.
     fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error>;
 
+    /// As [`encryption_materials`](Self::encryption_materials), if that can be had without asking
+    /// a provider that may block; else nothing, and nothing was done. For callers that must not
+    /// block.
+    fn try_encryption_materials(
+        &self,
+        _request: EncryptionRequest<'_>,
+    ) -> Option<Result<EncryptionMaterials, Error>> {
+        None
+    }
+
+    /// As [`decryption_materials`](Self::decryption_materials), if that can be had without asking
+    /// a provider that may block; else nothing, and nothing was done. For callers that must not
+    /// block.
+    fn try_decryption_materials(
+        &self,
+        _request: DecryptionRequest<'_>,
+    ) -> Option<Result<Unwrapped, Error>> {
+        None
+    }
+
     /// The bytes that the wrapped keys take in the header of a message, at the most.
     fn max_entries_len(&self) -> usize;
 }
@@ -63,17 +85,27 @@ pub struct EncryptionRequest<'a> {
     pub suite: Suite,
     /// Where a new data key's bytes come from.
     pub random: &'a dyn RandomSource,
+    /// The bytes of the message's payload, where they are known: not those of a stream.
+    pub payload_len: Option<u64>,
 }
 
 impl<'a> EncryptionRequest<'a> {
-    /// Makes a request.
+    /// Makes a request, for a payload of unknown length.
     #[must_use]
     pub fn new(context: &'a EncryptionContext, suite: Suite, random: &'a dyn RandomSource) -> Self {
         Self {
             context,
             suite,
             random,
+            payload_len: None,
         }
+    }
+
+    /// Says that the payload has this many bytes.
+    #[must_use]
+    pub fn with_payload_len(mut self, payload_len: u64) -> Self {
+        self.payload_len = Some(payload_len);
+        self
     }
 }
 
@@ -151,6 +183,11 @@ impl EncryptionMaterials {
     pub(crate) fn reuse(&self) -> Reuse {
         self.reuse
     }
+
+    /// What [`shared`](Self::shared) takes: the data key is no longer fresh.
+    pub(crate) fn into_shared_parts(self) -> (Arc<DataKey>, KeyEntriesBuf) {
+        (self.data_key.into_shared(), self.entries)
+    }
 }
 
 /// What came of the search for a message's data key.
@@ -199,6 +236,11 @@ impl DecryptionMaterials {
     pub(crate) fn data_key(&self) -> &DataKey {
         self.data_key.as_data_key()
     }
+
+    /// What [`shared`](Self::shared) takes.
+    pub(crate) fn into_shared_parts(self) -> (Arc<DataKey>, usize) {
+        (self.data_key.into_shared(), self.entry)
+    }
 }
 
 #[derive(Debug)]
@@ -211,6 +253,13 @@ impl HeldKey {
     fn as_data_key(&self) -> &DataKey {
         match self {
             Self::Owned(key) => key,
+            Self::Shared(key) => key,
+        }
+    }
+
+    fn into_shared(self) -> Arc<DataKey> {
+        match self {
+            Self::Owned(key) => Arc::new(key),
             Self::Shared(key) => key,
         }
     }
@@ -232,6 +281,20 @@ macro_rules! forward_to_pointee {
                 request: DecryptionRequest<'_>,
             ) -> Result<Unwrapped, Error> {
                 (**self).decryption_materials(request)
+            }
+
+            fn try_encryption_materials(
+                &self,
+                request: EncryptionRequest<'_>,
+            ) -> Option<Result<EncryptionMaterials, Error>> {
+                (**self).try_encryption_materials(request)
+            }
+
+            fn try_decryption_materials(
+                &self,
+                request: DecryptionRequest<'_>,
+            ) -> Option<Result<Unwrapped, Error>> {
+                (**self).try_decryption_materials(request)
             }
 
             fn max_entries_len(&self) -> usize {

@@ -105,6 +105,16 @@ fn every_secret_type() {
         .unwrap();
     assert_debug_clean(&opened);
 
+    let headers = MemoryHeaderStore::new();
+    let envelope = Envelope::new(SingleKeyring::software(&root_key));
+    let sealer = Sealer::new(envelope.clone(), context.clone(), headers.clone());
+    let record = sealer.seal(SECRET_WORD.as_bytes(), b"aad").unwrap();
+    let opener = Opener::new(envelope, context, headers.clone());
+    opener.open(&record, b"aad").unwrap();
+    assert_debug_clean(&sealer);
+    assert_debug_clean(&opener);
+    assert_debug_clean(&headers);
+
     let costs = PassphraseCosts {
         memory_kib: 8,
         passes: 1,
@@ -163,6 +173,8 @@ fn every_error_variant() {
         FormatError::UnsupportedVersion { version: 2 },
         FormatError::UnsupportedSuite { suite: 3 },
         FormatError::RecordHeader,
+        FormatError::MessageHeader,
+        FormatError::NotARecord,
         FormatError::Truncated { field },
         FormatError::Malformed {
             field,
@@ -222,6 +234,7 @@ fn every_error_variant() {
         InvalidEntry::Duplicate,
     ];
     let key = KeyReference::named("service", b"key-1").unwrap();
+    let header_id = HeaderId::from_bytes([0x80, 1, 2, 3]);
     let errors = [
         Error::Decrypt,
         Error::OtherKey {
@@ -234,6 +247,12 @@ fn every_error_variant() {
         Error::NoWrappedKey,
         Error::Random(random()),
         Error::Limit(limit),
+        Error::UnknownHeader { id: header_id },
+        Error::StoredHeader {
+            id: header_id,
+            source: FormatError::MessageHeader,
+        },
+        Error::HeaderStore(HeaderStoreError::new(source())),
     ];
     let all = errors
         .into_iter()
@@ -283,12 +302,17 @@ fn assert_listed(error: &Error) {
         | Error::BufferTooSmall { .. }
         | Error::NoWrappedKey
         | Error::Random(_)
-        | Error::Limit(_) => {}
+        | Error::Limit(_)
+        | Error::UnknownHeader { .. }
+        | Error::StoredHeader { .. }
+        | Error::HeaderStore(_) => {}
         Error::Format(error) => match error {
             FormatError::NotAMessage
             | FormatError::UnsupportedVersion { .. }
             | FormatError::UnsupportedSuite { .. }
             | FormatError::RecordHeader
+            | FormatError::MessageHeader
+            | FormatError::NotARecord
             | FormatError::Truncated { .. }
             | FormatError::Malformed { .. }
             | FormatError::Limit(_) => {}

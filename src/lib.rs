@@ -11,6 +11,7 @@
     )
 )]
 
+mod clock;
 mod context;
 mod crypto;
 mod envelope;
@@ -24,19 +25,24 @@ mod provider;
 mod rng;
 mod secret;
 
+pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::{ContextError, EncryptionContext};
+#[cfg(feature = "tokio")]
+pub use envelope::{AsyncDecryptReader, AsyncEncryptWriter, AsyncEnvelope};
 pub use envelope::{
     DecryptAt, DecryptReader, EncryptReader, EncryptWriter, Envelope, EnvelopeEncryptor,
-    MessageOptions, Opened, OpenedInto, Opening, Parallelism, ReadAt, Sealing,
+    HeaderStore, HeaderStoreError, MemoryHeaderStore, MessageOptions, Opened, OpenedInto, Opener,
+    Opening, Parallelism, ReadAt, Sealer, Sealing,
 };
 pub use error::Error;
 #[doc(inline)]
 pub use format::{
-    FormatError, Inspection, KeyId, KeyReference, KeyVersion, LimitExceeded, Suite, inspect,
+    FormatError, HeaderId, Inspection, KeyId, KeyReference, KeyVersion, LimitExceeded, Suite,
+    inspect,
 };
 pub use keyring::{
-    DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring,
-    SingleKeyring, Unwrapped,
+    CacheCounters, CacheLimits, CacheStats, CachingKeyring, DecryptionMaterials, DecryptionRequest,
+    EncryptionMaterials, EncryptionRequest, Keyring, SingleKeyring, Unwrapped,
 };
 pub use provider::{
     Capabilities, CreateKeyRequest, GenerateDataKeyRequest, GeneratedDataKey,

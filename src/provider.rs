@@ -112,6 +112,8 @@ pub trait KeyProvider: fmt::Debug + Send + Sync {
 pub struct Capabilities {
     /// Whether the provider generates data keys with a random generator of its own.
     pub generates_data_keys: bool,
+    /// Whether wrapping, unwrapping and generating never block: they only compute.
+    pub answers_at_once: bool,
     /// Where the keys themselves are.
     pub key_material: KeyMaterial,
 }
@@ -122,6 +124,7 @@ impl Capabilities {
     pub fn new(key_material: KeyMaterial) -> Self {
         Self {
             generates_data_keys: false,
+            answers_at_once: false,
             key_material,
         }
     }
@@ -130,6 +133,13 @@ impl Capabilities {
     #[must_use]
     pub fn with_data_key_generation(mut self) -> Self {
         self.generates_data_keys = true;
+        self
+    }
+
+    /// Says that wrapping, unwrapping and generating never block.
+    #[must_use]
+    pub fn with_immediate_answers(mut self) -> Self {
+        self.answers_at_once = true;
         self
     }
 }

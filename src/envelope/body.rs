@@ -5,8 +5,9 @@ mod wycheproof;
 
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
-use crate::crypto::{Aead, NONCE_LEN, Rejected, TAG_LEN};
+use crate::crypto::{Aead, AeadAlgorithm, KEY_LEN, NONCE_LEN, Rejected, TAG_LEN};
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN};
 
 /// How many processors work on one message.
@@ -35,6 +36,14 @@ impl Parallelism {
     }
 }
 
+/// What a body is encrypted with, before it is set up: small, to be moved about.
+pub(crate) struct BodyKey {
+    pub(crate) algorithm: AeadAlgorithm,
+    pub(crate) key: Zeroizing<[u8; KEY_LEN]>,
+    pub(crate) base_nonce: [u8; NONCE_LEN],
+    pub(crate) parallelism: Parallelism,
+}
+
 /// The cipher of one message's body: each chunk under the base nonce XOR its number.
 pub(crate) struct BodyCipher {
     aead: Aead,
@@ -43,16 +52,12 @@ pub(crate) struct BodyCipher {
 }
 
 impl BodyCipher {
-    pub(crate) fn new(aead: Aead, base_nonce: [u8; NONCE_LEN]) -> Self {
+    pub(crate) fn new(key: &BodyKey) -> Self {
         Self {
-            aead,
-            base_nonce,
-            parallelism: Parallelism::Serial,
+            aead: Aead::new(key.algorithm, &key.key),
+            base_nonce: key.base_nonce,
+            parallelism: key.parallelism,
         }
-    }
-
-    pub(crate) fn set_parallelism(&mut self, parallelism: Parallelism) {
-        self.parallelism = parallelism;
     }
 
     pub(crate) fn parallelism(&self) -> Parallelism {

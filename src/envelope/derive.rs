@@ -3,9 +3,10 @@
 use zeroize::Zeroizing;
 
 use super::MessageOptions;
-use super::body::BodyCipher;
+use super::body::{BodyKey, Parallelism};
+use super::record::RecordKey;
 use crate::context::EncryptionContext;
-use crate::crypto::{Aead, Expand, HASH_LEN, KEY_LEN, NONCE_LEN, constant_time_eq, sha256};
+use crate::crypto::{Expand, HASH_LEN, KEY_LEN, NONCE_LEN, constant_time_eq, sha256};
 use crate::error::Error;
 use crate::format::{COMMITMENT_LEN, Header, HeaderParts, label};
 use crate::secret::DataKey;
@@ -21,12 +22,12 @@ impl MessageKeys {
         Self(Expand::new(data_key.expose()))
     }
 
-    /// The cipher of the body.
-    pub(super) fn body_cipher(
+    /// The key of the body.
+    pub(super) fn body_key(
         &self,
         header: &HeaderParts<'_>,
         options: MessageOptions<'_>,
-    ) -> BodyCipher {
+    ) -> BodyKey {
         let salt = header.salt_bytes();
         let aad_hash: Option<[u8; HASH_LEN]> =
             (!options.aad.is_empty()).then(|| sha256(&[options.aad]));
@@ -39,12 +40,31 @@ impl MessageKeys {
             options.context.digest(),
             aad_hash.as_ref().map_or(&[], <[u8; HASH_LEN]>::as_slice),
         ]);
-        let mut key = Zeroizing::new([0; KEY_LEN]);
-        let mut base_nonce = [0; NONCE_LEN];
-        let (derived_key, derived_nonce) = derived.split_at(KEY_LEN);
-        key.copy_from_slice(derived_key);
-        base_nonce.copy_from_slice(derived_nonce);
-        BodyCipher::new(Aead::new(header.suite.aead(), &key), base_nonce)
+        let (key, base_nonce) = derived.split_at(KEY_LEN);
+        let mut body_key = BodyKey {
+            algorithm: header.suite.aead(),
+            key: Zeroizing::new([0; KEY_LEN]),
+            base_nonce: [0; NONCE_LEN],
+            parallelism: Parallelism::default(),
+        };
+        body_key.key.copy_from_slice(key);
+        body_key.base_nonce.copy_from_slice(base_nonce);
+        body_key
+    }
+
+    /// The key of the records under a header.
+    pub(super) fn record_key(
+        &self,
+        header: &HeaderParts<'_>,
+        context: &EncryptionContext,
+    ) -> RecordKey {
+        let key = self.0.derive(&[
+            label!("record"),
+            &[header.suite.version_byte()],
+            header.salt_bytes(),
+            context.digest(),
+        ]);
+        RecordKey::new(header.suite, key)
     }
 
     /// The commitment to the data key, the context and all of the header before it.

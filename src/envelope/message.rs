@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use zeroize::Zeroize;
 
+use super::body::BodyCipher;
+use super::record::{NewHeader, RecordKey};
 use super::sealing::{Opening, Sealing, check_message};
 use super::{EnvelopeEncryptor, MessageOptions, Opened, OpenedInto, Parallelism};
+use crate::context::EncryptionContext;
 use crate::crypto::Rejected;
 use crate::error::Error;
 use crate::format::{
@@ -99,6 +102,32 @@ impl Envelope {
         })
     }
 
+    /// Gets a data key and begins a message with a payload of that length, if it is known.
+    fn begin(
+        &self,
+        options: MessageOptions<'_>,
+        payload_len: Option<u64>,
+    ) -> Result<Sealing, Error> {
+        self.check(options)?;
+        let request = self.encryption_request(options.context, payload_len);
+        let materials = self.keyring.encryption_materials(request)?;
+        self.sealing(materials, options)
+    }
+
+    pub(super) fn keyring(&self) -> &dyn Keyring {
+        self.keyring.as_ref()
+    }
+
+    pub(super) fn encryption_request<'a>(
+        &'a self,
+        context: &'a EncryptionContext,
+        payload_len: Option<u64>,
+    ) -> EncryptionRequest<'a> {
+        let mut request = EncryptionRequest::new(context, self.suite, self.random.as_ref());
+        request.payload_len = payload_len;
+        request
+    }
+
     /// Begins a message with a data key that the keyring gave.
     pub(super) fn sealing(
         &self,
@@ -106,7 +135,7 @@ impl Envelope {
         options: MessageOptions<'_>,
     ) -> Result<Sealing, Error> {
         let mut sealing = Sealing::new(materials, self.suite, self.random.as_ref(), options)?;
-        sealing.cipher.set_parallelism(self.parallelism);
+        sealing.body_key.parallelism = self.parallelism;
         Ok(sealing)
     }
 
@@ -118,8 +147,33 @@ impl Envelope {
         options: MessageOptions<'_>,
     ) -> Result<Opening, Error> {
         let mut opening = Opening::new(header, unwrapped, options)?;
-        opening.cipher.set_parallelism(self.parallelism);
+        opening.body_key.parallelism = self.parallelism;
         Ok(opening)
+    }
+
+    /// Makes a header of records under `context`, with a data key that the keyring gives.
+    pub(super) fn begin_records(&self, context: &EncryptionContext) -> Result<NewHeader, Error> {
+        self.check(MessageOptions::new(context))?;
+        let materials = self
+            .keyring
+            .encryption_materials(self.encryption_request(context, None))?;
+        NewHeader::seal(&materials, self.suite, self.random(), context)
+    }
+
+    /// Verifies a header of records under `context` and finds the key of the records.
+    pub(super) fn open_record_header(
+        &self,
+        header: &Header<'_>,
+        context: &EncryptionContext,
+    ) -> Result<RecordKey, Error> {
+        self.check(MessageOptions::new(context))?;
+        let request = DecryptionRequest::new(context, header.suite(), header.entries());
+        let unwrapped = self.keyring.decryption_materials(request)?;
+        RecordKey::open(header, unwrapped, context)
+    }
+
+    pub(super) fn random(&self) -> &dyn RandomSource {
+        self.random.as_ref()
     }
 
     /// Verifies the header of a whole message and finds what opens its body.
@@ -146,7 +200,7 @@ impl EnvelopeEncryptor for Envelope {
         plaintext: &[u8],
         options: MessageOptions<'_>,
     ) -> Result<Vec<u8>, Error> {
-        let sealing = self.begin_sealing(options)?;
+        let sealing = self.begin(options, Some(plaintext.len() as u64))?;
         let mut message = vec![0; sealing.message_len(plaintext.len())?];
         seal_whole(&sealing, plaintext, &mut message)?;
         Ok(message)
@@ -165,7 +219,7 @@ impl EnvelopeEncryptor for Envelope {
         options: MessageOptions<'_>,
         out: &mut [u8],
     ) -> Result<usize, Error> {
-        let sealing = self.begin_sealing(options)?;
+        let sealing = self.begin(options, Some(plaintext.len() as u64))?;
         let needed = sealing.message_len(plaintext.len())?;
         seal_whole(&sealing, plaintext, front_of(out, needed)?)?;
         Ok(needed)
@@ -183,11 +237,7 @@ impl EnvelopeEncryptor for Envelope {
     }
 
     fn begin_sealing(&self, options: MessageOptions<'_>) -> Result<Sealing, Error> {
-        self.check(options)?;
-        let random = self.random.as_ref();
-        let request = EncryptionRequest::new(options.context, self.suite, random);
-        let materials = self.keyring.encryption_materials(request)?;
-        self.sealing(materials, options)
+        self.begin(options, None)
     }
 
     fn begin_opening(
@@ -232,8 +282,7 @@ fn seal_whole(sealing: &Sealing, plaintext: &[u8], message: &mut [u8]) -> Result
         .split_at_mut_checked(sealing.header.len())
         .ok_or(too_small)?;
     header.copy_from_slice(&sealing.header);
-    sealing
-        .cipher
+    BodyCipher::new(&sealing.body_key)
         .seal(0, plaintext, body)
         .map_err(|Rejected| LimitExceeded::payload(plaintext.len() as u64).into())
 }
@@ -248,8 +297,7 @@ struct WholeBody<'m> {
 impl WholeBody<'_> {
     /// Opens to `payload`, which has the length of the payload and holds zeros after a failure.
     fn open(&self, payload: &mut [u8]) -> Result<(), Error> {
-        self.opening
-            .cipher
+        BodyCipher::new(&self.opening.body_key)
             .open(0, self.body, payload)
             .map_err(|_| {
                 payload.zeroize();
@@ -258,7 +306,7 @@ impl WholeBody<'_> {
     }
 }
 
-fn front_of(out: &mut [u8], needed: usize) -> Result<&mut [u8], Error> {
+pub(super) fn front_of(out: &mut [u8], needed: usize) -> Result<&mut [u8], Error> {
     let len = out.len();
     out.get_mut(..needed)
         .ok_or(Error::BufferTooSmall { needed, len })

@@ -5,8 +5,9 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use super::MessageOptions;
-use super::body::BodyCipher;
+use super::body::BodyKey;
 use super::derive::MessageKeys;
+use crate::context::EncryptionContext;
 use crate::error::Error;
 use crate::format::{
     COMMITMENT_LEN, FormatError, Header, HeaderKind, HeaderParts, Limit, LimitExceeded,
@@ -20,7 +21,7 @@ use crate::rng::RandomSource;
 /// Made by [`EnvelopeEncryptor::begin_sealing`](super::EnvelopeEncryptor::begin_sealing).
 pub struct Sealing {
     pub(crate) header: SmallVec<[u8; 256]>,
-    pub(crate) cipher: BodyCipher,
+    pub(crate) body_key: BodyKey,
 }
 
 impl Sealing {
@@ -30,9 +31,7 @@ impl Sealing {
         random: &dyn RandomSource,
         options: MessageOptions<'_>,
     ) -> Result<Self, Error> {
-        if materials.entries().count() == 0 {
-            return Err(Error::NoWrappedKey);
-        }
+        check_wrapped(&materials)?;
         let mut salt = [0; SALT_LEN];
         let salt = match materials.reuse() {
             Reuse::Fresh => None,
@@ -50,8 +49,8 @@ impl Sealing {
         };
         let keys = MessageKeys::new(materials.data_key());
         Ok(Self {
-            header: committed_header(&parts, &keys, options)?,
-            cipher: keys.body_cipher(&parts, options),
+            header: committed_header(&parts, &keys, options.context)?,
+            body_key: keys.body_key(&parts, options),
         })
     }
 
@@ -65,10 +64,18 @@ impl Sealing {
     }
 }
 
-fn committed_header(
+/// Refuses a data key that nobody could ever unwrap.
+pub(super) fn check_wrapped(materials: &EncryptionMaterials) -> Result<(), Error> {
+    match materials.entries().count() {
+        0 => Err(Error::NoWrappedKey),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn committed_header(
     parts: &HeaderParts<'_>,
     keys: &MessageKeys,
-    options: MessageOptions<'_>,
+    context: &EncryptionContext,
 ) -> Result<SmallVec<[u8; 256]>, LimitExceeded> {
     let len = parts.len();
     let over = LimitExceeded {
@@ -82,7 +89,7 @@ fn committed_header(
         .split_last_chunk_mut::<COMMITMENT_LEN>()
         .ok_or(over)?;
     parts.write_uncommitted(uncommitted).map_err(|_| over)?;
-    *commitment = *keys.commitment(options.context, uncommitted);
+    *commitment = *keys.commitment(context, uncommitted);
     Ok(header)
 }
 
@@ -90,7 +97,7 @@ fn committed_header(
 ///
 /// Made by [`EnvelopeEncryptor::begin_opening`](super::EnvelopeEncryptor::begin_opening).
 pub struct Opening {
-    pub(crate) cipher: BodyCipher,
+    pub(crate) body_key: BodyKey,
     /// The number of the wrapped key that opened it.
     pub(crate) opened_by: usize,
 }
@@ -105,7 +112,7 @@ impl Opening {
         let keys = MessageKeys::new(materials.data_key());
         keys.verify(header, options.context)?;
         Ok(Self {
-            cipher: keys.body_cipher(header.parts(), options),
+            body_key: keys.body_key(header.parts(), options),
             opened_by: materials.entry(),
         })
     }
@@ -131,7 +138,10 @@ pub(crate) fn check_message(header: &Header<'_>) -> Result<(), FormatError> {
     }
 }
 
-fn held(header: &Header<'_>, unwrapped: Unwrapped) -> Result<DecryptionMaterials, Error> {
+pub(super) fn held(
+    header: &Header<'_>,
+    unwrapped: Unwrapped,
+) -> Result<DecryptionMaterials, Error> {
     match unwrapped {
         Unwrapped::Done(materials) => Ok(materials),
         Unwrapped::NotMine => Err(Error::OtherKey {

@@ -15,3 +15,9 @@ pub use decrypt_at::{DecryptAt, ReadAt};
 pub use decrypt_reader::DecryptReader;
 pub use encrypt_reader::EncryptReader;
 pub use encrypt_writer::EncryptWriter;
+#[cfg(feature = "tokio")]
+pub(crate) use header::{FIRST_READ, HEADER_ROOM, parse_front};
+#[cfg(feature = "tokio")]
+pub(crate) use open::{OpenCore, Progress};
+#[cfg(feature = "tokio")]
+pub(crate) use seal::SealCore;

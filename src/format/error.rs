@@ -30,8 +30,18 @@ pub enum FormatError {
         "this is a header for records, not a message; use it to open records, or give a message"
     )]
     RecordHeader,
+    /// The input is a message, or its header, where a header for records is needed.
+    #[error(
+        "this is a message, not a header for records; give the header that the records were sealed under"
+    )]
+    MessageHeader,
+    /// The first byte is not that of any record.
+    #[error(
+        "not a record: the first byte is none that a record begins with; open a whole message with `decrypt`, and check that these are the bytes that were sealed, not decoded, re-encoded or cut at the front"
+    )]
+    NotARecord,
     /// The input ends too early.
-    #[error("the message is truncated: it ends within its {field}; fetch all of its bytes again")]
+    #[error("truncated: the input ends within the {field}; fetch all of its bytes again")]
     Truncated {
         /// The part in which the input ends.
         field: &'static str,
@@ -74,6 +84,15 @@ impl LimitExceeded {
         })
     }
 
+    /// A payload of `len` bytes is more than a record may have.
+    pub(crate) fn record(len: usize) -> Self {
+        Self {
+            limit: Limit::Record,
+            size: len as u64,
+            max: super::MAX_RECORD_PAYLOAD_LEN as u64,
+        }
+    }
+
     /// A payload of `size` bytes has more chunks than a message may.
     pub(crate) fn payload(size: u64) -> Self {
         Self {
@@ -100,6 +119,10 @@ pub enum Limit {
     AssociatedData,
     /// The bytes of a payload.
     Payload,
+    /// The bytes of a record's payload.
+    Record,
+    /// The number of headers that may be a record's.
+    Candidates,
 }
 
 impl fmt::Display for Limit {
@@ -111,6 +134,8 @@ impl fmt::Display for Limit {
             Self::Pad => "the length of the header's padding, in bytes,",
             Self::AssociatedData => "the length of the associated data, in bytes,",
             Self::Payload => "the length of the payload, in bytes,",
+            Self::Record => "the length of a record's payload, in bytes,",
+            Self::Candidates => "the number of headers that the store gave for one record",
         })
     }
 }

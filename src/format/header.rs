@@ -5,13 +5,13 @@ use std::fmt;
 use super::codec::{Full, Reader, Writer};
 use super::entries::KeyEntries;
 use super::error::{Limit, LimitExceeded};
+use super::record::{HeaderId, RECORD_MARK};
 use super::{COMMITMENT_LEN, FormatError, MAX_HEADER_LEN, MAX_PAD_LEN, SALT_LEN, Suite};
 
 const FLAG_SALT: u8 = 1;
 const FLAG_RECORD: u8 = 1 << 1;
 const FLAG_PAD: u8 = 1 << 2;
 const FLAG_RESERVED: u8 = 1 << 3;
-const RECORD_SALT_MARK: u8 = 0x80;
 
 /// What a header is the header of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,6 +94,15 @@ impl<'a> Header<'a> {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.parts.salt.is_some()
+    }
+
+    /// What the records under this header begin with; `None` if it is the header of a message.
+    #[must_use]
+    pub fn header_id(&self) -> Option<HeaderId> {
+        match self.parts.kind {
+            HeaderKind::Message => None,
+            HeaderKind::Record => self.parts.salt.map(HeaderId::of_salt),
+        }
     }
 
     /// The wrapped keys.
@@ -227,7 +236,7 @@ fn read_salt<'a>(
 ) -> Result<&'a [u8; SALT_LEN], FormatError> {
     let salt: &[u8; SALT_LEN] = reader.take_array("salt")?;
     let [first, ..] = *salt;
-    if kind == HeaderKind::Record && first & RECORD_SALT_MARK == 0 {
+    if kind == HeaderKind::Record && first & RECORD_MARK == 0 {
         return Err(FormatError::Malformed {
             field: "salt",
             reason: "the salt of a header for records must begin with a set bit",

@@ -80,6 +80,10 @@ impl SingleKeyring {
         binding
     }
 
+    fn answers_at_once(&self) -> bool {
+        self.provider.capabilities().answers_at_once
+    }
+
     fn generate(
         &self,
         request: EncryptionRequest<'_>,
@@ -133,6 +137,22 @@ impl Keyring for SingleKeyring {
             }
         }
         failed.map_or(Ok(Unwrapped::NotMine), |error| Err(error.into()))
+    }
+
+    fn try_encryption_materials(
+        &self,
+        request: EncryptionRequest<'_>,
+    ) -> Option<Result<EncryptionMaterials, Error>> {
+        self.answers_at_once()
+            .then(|| self.encryption_materials(request))
+    }
+
+    fn try_decryption_materials(
+        &self,
+        request: DecryptionRequest<'_>,
+    ) -> Option<Result<Unwrapped, Error>> {
+        self.answers_at_once()
+            .then(|| self.decryption_materials(request))
     }
 
     fn max_entries_len(&self) -> usize {

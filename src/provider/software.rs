@@ -153,7 +153,7 @@ impl KeyProvider for SoftwareKeyProvider {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(KeyMaterial::InHandle)
+        Capabilities::new(KeyMaterial::InHandle).with_immediate_answers()
     }
 
     fn create_key(&self, request: CreateKeyRequest) -> Result<KeyHandle, ProviderError> {

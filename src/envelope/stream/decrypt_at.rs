@@ -68,7 +68,7 @@ impl<S: ReadAt> DecryptAt<S> {
             front.truncate(filled);
             if let Some((opening, header_len)) = begin(envelope, &front, all, options)? {
                 return Ok(Self {
-                    cipher: opening.cipher,
+                    cipher: BodyCipher::new(&opening.body_key),
                     source,
                     body_start: header_len as u64,
                     opened_by: opening.opened_by,

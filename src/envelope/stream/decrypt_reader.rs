@@ -75,7 +75,7 @@ impl<R: Read> DecryptReader<R> {
             let begun = begin(envelope, front, read == 0, options)?;
             if let Some((opening, header_len)) = begun {
                 return Ok(Self {
-                    core: OpenCore::new(opening.cipher, buffer, header_len..filled),
+                    core: OpenCore::new(&opening.body_key, buffer, header_len..filled),
                     inner,
                     consumed: filled as u64,
                     header_len: header_len as u64,

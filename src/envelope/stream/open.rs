@@ -6,7 +6,7 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use crate::crypto::{Rejected, TAG_LEN};
-use crate::envelope::body::{BodyCipher, Parallelism};
+use crate::envelope::body::{BodyCipher, BodyKey, Parallelism};
 use crate::error::Error;
 use crate::format::FormatError;
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, check_payload_len};
@@ -58,15 +58,15 @@ impl Failure {
 }
 
 impl OpenCore {
-    /// Takes the cipher of a body, and a buffer of which the bytes in `filled` are the front of the
+    /// Takes the key of a body, and a buffer of which the bytes in `filled` are the front of the
     /// body.
-    pub(crate) fn new(cipher: BodyCipher, mut sealed: Vec<u8>, filled: Range<usize>) -> Self {
-        let batch = cipher.parallelism().batch();
+    pub(crate) fn new(body_key: &BodyKey, mut sealed: Vec<u8>, filled: Range<usize>) -> Self {
+        let batch = body_key.parallelism.batch();
         if sealed.len() < batch * SEALED_CHUNK_LEN {
             sealed.resize(batch * SEALED_CHUNK_LEN, 0);
         }
         Self {
-            cipher,
+            cipher: BodyCipher::new(body_key),
             number: 0,
             sealed: Window {
                 buffer: sealed,

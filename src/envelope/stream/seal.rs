@@ -29,11 +29,11 @@ pub(crate) struct SealCore {
 
 impl SealCore {
     pub(crate) fn new(sealing: Sealing) -> Self {
-        let batch = sealing.cipher.parallelism().batch();
+        let batch = sealing.body_key.parallelism.batch();
         let mut sealed = Vec::with_capacity(batch * SEALED_CHUNK_LEN);
         sealed.extend_from_slice(&sealing.header);
         Self {
-            cipher: sealing.cipher,
+            cipher: BodyCipher::new(&sealing.body_key),
             number: 0,
             plain: Zeroizing::new(Vec::with_capacity(batch * CHUNK_LEN)),
             sealed,

@@ -1,0 +1,215 @@
+use tokio::task::{spawn_blocking, yield_now};
+
+use crate::context::EncryptionContext;
+use crate::crypto::Rejected;
+use crate::envelope::body::BodyCipher;
+use crate::envelope::sealing::{Opening, Sealing, check_message};
+use crate::envelope::{Envelope, MessageOptions, Opened};
+use crate::error::Error;
+use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, payload_len};
+use crate::format::{Header, LimitExceeded};
+use crate::keyring::DecryptionRequest;
+use crate::provider::ProviderError;
+use crate::secret::SecretBytes;
+
+/// Chunks that are sealed or opened between two points at which other tasks may run: 256 KiB.
+const CHUNKS_BETWEEN_YIELDS: usize = 16;
+
+/// An [`Envelope`] for async code: the same messages, without blocking the runtime.
+///
+/// While the data key is at hand, or a software provider wraps it, all runs in place; where a
+/// provider must be asked, the keyring is called on a blocking thread. Large payloads let other
+/// tasks run every 256 KiB.
+///
+/// Needs a Tokio runtime. Every future may be dropped at any await: its message is lost, and
+/// nothing else.
+///
+/// ```
+/// use waxseal::{AsyncEnvelope, EncryptionContext, Envelope, RootKey, SingleKeyring};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let envelope = Envelope::new(SingleKeyring::software(&RootKey::generate()?));
+/// let envelope = AsyncEnvelope::new(envelope);
+/// let context = EncryptionContext::new([("tenant", "acme")])?;
+/// let message = envelope.encrypt(b"a payload", &context).await?;
+/// assert_eq!(*envelope.decrypt(&message, &context).await?, *b"a payload");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct AsyncEnvelope {
+    envelope: Envelope,
+}
+
+impl AsyncEnvelope {
+    /// Takes the envelope, with its keyring and settings.
+    #[must_use]
+    pub fn new(envelope: Envelope) -> Self {
+        Self { envelope }
+    }
+
+    /// As [`EnvelopeEncryptor::encrypt`](crate::EnvelopeEncryptor::encrypt).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn encrypt(
+        &self,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<Vec<u8>, Error> {
+        self.encrypt_with(plaintext, MessageOptions::new(context))
+            .await
+    }
+
+    /// As [`EnvelopeEncryptor::decrypt`](crate::EnvelopeEncryptor::decrypt).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn decrypt(
+        &self,
+        message: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<SecretBytes, Error> {
+        let opened = self.decrypt_with(message, MessageOptions::new(context));
+        Ok(opened.await?.plaintext)
+    }
+
+    /// As [`EnvelopeEncryptor::encrypt_with`](crate::EnvelopeEncryptor::encrypt_with).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn encrypt_with(
+        &self,
+        plaintext: &[u8],
+        options: MessageOptions<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        let over = |Rejected| LimitExceeded::payload(plaintext.len() as u64);
+        let sealing = self
+            .begin_sealing(options, Some(plaintext.len() as u64))
+            .await?;
+        let mut message = vec![0; sealing.message_len(plaintext.len())?];
+        let (header, body) = message
+            .split_at_mut_checked(sealing.header.len())
+            .ok_or(over(Rejected))?;
+        header.copy_from_slice(&sealing.header);
+        let cipher = BodyCipher::new(&sealing.body_key);
+        let (mut number, mut plain, mut sealed) = (0, plaintext, body);
+        while plain.len() >= CHUNKS_BETWEEN_YIELDS * CHUNK_LEN {
+            let (now, later) = plain.split_at(CHUNKS_BETWEEN_YIELDS * CHUNK_LEN);
+            let (to, room) = sealed
+                .split_at_mut_checked(CHUNKS_BETWEEN_YIELDS * SEALED_CHUNK_LEN)
+                .ok_or(over(Rejected))?;
+            cipher.seal_full(number, now, to).map_err(over)?;
+            number += CHUNKS_BETWEEN_YIELDS as u64;
+            (plain, sealed) = (later, room);
+            yield_now().await;
+        }
+        cipher.seal(number, plain, sealed).map_err(over)?;
+        Ok(message)
+    }
+
+    /// As [`EnvelopeEncryptor::decrypt_with`](crate::EnvelopeEncryptor::decrypt_with).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn decrypt_with(
+        &self,
+        message: &[u8],
+        options: MessageOptions<'_>,
+    ) -> Result<Opened, Error> {
+        self.envelope.check(options)?;
+        let (header, body) = Header::parse(message)?;
+        check_message(&header)?;
+        let len = payload_len(body.len() as u64)?;
+        let opening = self.begin_opening(message, &header, options).await?;
+        let len = usize::try_from(len).map_err(|_| Error::Decrypt)?;
+        let mut plaintext = SecretBytes::zeroed(len);
+        let cipher = BodyCipher::new(&opening.body_key);
+        let (mut number, mut sealed, mut plain) = (0, body, plaintext.as_mut_slice());
+        while sealed.len() >= CHUNKS_BETWEEN_YIELDS * SEALED_CHUNK_LEN {
+            let (now, later) = sealed.split_at(CHUNKS_BETWEEN_YIELDS * SEALED_CHUNK_LEN);
+            let (to, room) = plain
+                .split_at_mut_checked(CHUNKS_BETWEEN_YIELDS * CHUNK_LEN)
+                .ok_or(Error::Decrypt)?;
+            let opened = cipher.open_full(number, now, to);
+            opened.map_err(|Rejected| Error::Decrypt)?;
+            number += CHUNKS_BETWEEN_YIELDS as u64;
+            (sealed, plain) = (later, room);
+            yield_now().await;
+        }
+        let opened = cipher.open(number, sealed, plain);
+        opened.map_err(|Rejected| Error::Decrypt)?;
+        Ok(Opened::new(plaintext, opening.opened_by))
+    }
+
+    pub(super) async fn begin_sealing(
+        &self,
+        options: MessageOptions<'_>,
+        payload_len: Option<u64>,
+    ) -> Result<Sealing, Error> {
+        self.envelope.check(options)?;
+        let request = self
+            .envelope
+            .encryption_request(options.context, payload_len);
+        let at_hand = self.envelope.keyring().try_encryption_materials(request);
+        let materials = match at_hand {
+            Some(materials) => materials?,
+            None => {
+                let envelope = self.envelope.clone();
+                let context = options.context.clone();
+                off_the_runtime(move || {
+                    let request = envelope.encryption_request(&context, payload_len);
+                    envelope.keyring().encryption_materials(request)
+                })
+                .await?
+            }
+        };
+        self.envelope.sealing(materials, options)
+    }
+
+    /// Begins to open a message; `front` are its bytes, from the header on.
+    pub(super) async fn begin_opening(
+        &self,
+        front: &[u8],
+        header: &Header<'_>,
+        options: MessageOptions<'_>,
+    ) -> Result<Opening, Error> {
+        self.envelope.check(options)?;
+        check_message(header)?;
+        let request = DecryptionRequest::new(options.context, header.suite(), header.entries());
+        let at_hand = self.envelope.keyring().try_decryption_materials(request);
+        let unwrapped = match at_hand {
+            Some(unwrapped) => unwrapped?,
+            None => {
+                let envelope = self.envelope.clone();
+                let context = options.context.clone();
+                let front = front.get(..header.len()).unwrap_or_default().to_vec();
+                off_the_runtime(move || {
+                    let (header, _) = Header::parse(&front)?;
+                    let request =
+                        DecryptionRequest::new(&context, header.suite(), header.entries());
+                    envelope.keyring().decryption_materials(request)
+                })
+                .await?
+            }
+        };
+        self.envelope.opening(header, unwrapped, options)
+    }
+}
+
+/// Runs what may block on a thread for that.
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    spawn_blocking(work).await.unwrap_or_else(|failed| {
+        Err(Error::Provider(ProviderError::Unavailable {
+            provider: "asked".to_owned(),
+            source: failed.into(),
+        }))
+    })
+}
