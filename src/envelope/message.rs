@@ -114,6 +114,7 @@ impl Envelope {
         self.sealing(materials, options)
     }
 
+    #[cfg(feature = "tokio")]
     pub(super) fn keyring(&self) -> &dyn Keyring {
         self.keyring.as_ref()
     }
