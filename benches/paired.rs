@@ -6,7 +6,9 @@
 mod engine;
 mod pairs;
 
+use std::cell::RefCell;
 use std::hint::black_box;
+use std::io::{Read, Write};
 
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{AeadInOut, KeyInit};
@@ -14,16 +16,91 @@ use chacha20poly1305::ChaCha20Poly1305;
 use engine::Engine;
 use pairs::{Comparison, compare, quartiles};
 use waxseal::{
-    EncryptionContext, Envelope, EnvelopeEncryptor, MessageOptions, RootKey, SingleKeyring, Suite,
+    DecryptReader, EncryptWriter, EncryptionContext, Envelope, EnvelopeEncryptor, MessageOptions,
+    RootKey, SingleKeyring, Suite,
 };
 
 const ROUNDS: usize = 400;
+const STREAM_ROUNDS: usize = 15;
 
 fn main() {
     for len in [64 * 1024, 1024 * 1024] {
         against::<Aes256Gcm>(Suite::Aes256Gcm, "", len);
         against::<ChaCha20Poly1305>(Suite::ChaCha20Poly1305, "_chacha", len);
     }
+    streams();
+}
+
+/// Streams from memory to memory: each byte is copied once more than by the engine.
+fn streams() {
+    let len = 256 * 1024 * 1024;
+    let root_key = RootKey::generate().expect("the system has randomness");
+    let envelope = Envelope::new(SingleKeyring::software(&root_key));
+    let context = EncryptionContext::new([("tenant", "acme")]).expect("one short pair");
+    let options = MessageOptions::new(&context);
+    let engine = Engine::<Aes256Gcm>::new();
+    let payload = vec![0x5a; len];
+    let message = RefCell::new(vec![0; envelope.max_message_len(len)]);
+    let engine_sealed = RefCell::new(vec![0; Engine::<Aes256Gcm>::sealed_len(len)]);
+    let opened = RefCell::new(vec![0; len]);
+
+    let seal = |envelope: &Envelope| {
+        let mut message = message.borrow_mut();
+        let sink = message.as_mut_slice();
+        let mut writer = EncryptWriter::new(envelope, sink, options).expect("it begins");
+        writer.write_all(black_box(&payload)).expect("it seals");
+        writer.finish().expect("it ends").len()
+    };
+    let room_left = seal(&envelope);
+    let message_len = message.borrow().len() - room_left;
+    let open = |envelope: &Envelope| {
+        let message = message.borrow();
+        let source = &message[..message_len];
+        let mut reader = DecryptReader::new(envelope, source, options).expect("it begins");
+        reader
+            .read_exact(&mut opened.borrow_mut())
+            .expect("it opens");
+    };
+    let rounds = rounds().min(STREAM_ROUNDS);
+    let comparison = compare(
+        rounds,
+        || {
+            seal(&envelope);
+        },
+        || engine.seal(black_box(&payload), &mut engine_sealed.borrow_mut()),
+    );
+    report("stream/seal", len, &comparison);
+    let comparison = compare(
+        rounds,
+        || open(&envelope),
+        || engine.open(&engine_sealed.borrow(), &mut opened.borrow_mut()),
+    );
+    report("stream/open", len, &comparison);
+
+    #[cfg(feature = "rayon")]
+    {
+        let parallel = envelope
+            .clone()
+            .with_parallelism(waxseal::Parallelism::Rayon);
+        let comparison = compare(
+            rounds,
+            || {
+                seal(&envelope);
+            },
+            || {
+                seal(&parallel);
+            },
+        );
+        report_speed_up("stream/seal", &comparison);
+        let comparison = compare(rounds, || open(&envelope), || open(&parallel));
+        report_speed_up("stream/open", &comparison);
+    }
+}
+
+#[cfg(feature = "rayon")]
+fn report_speed_up(name: &str, comparison: &Comparison) {
+    let [low, median, high] = quartiles(&comparison.ratios);
+    println!("{name} with rayon runs at {median:.2} times one thread ({low:.2}-{high:.2})");
 }
 
 fn against<C: AeadInOut + KeyInit>(suite: Suite, suffix: &str, len: usize) {
@@ -64,7 +141,7 @@ fn against<C: AeadInOut + KeyInit>(suite: Suite, suffix: &str, len: usize) {
 }
 
 fn report(name: &str, len: usize, comparison: &Comparison) {
-    if comparison.ratios.len() < ROUNDS {
+    if comparison.ratios.len() < STREAM_ROUNDS {
         return println!("{name}/{len} runs");
     }
     let speeds: Vec<f64> = comparison.ratios.iter().map(|ratio| 1.0 / ratio).collect();
