@@ -1,4 +1,4 @@
-"""Writes the messages of the vectors as seeds of every fuzz target."""
+"""Writes the messages and records of the vectors as seeds of every fuzz target."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ for target in (FUZZ / "fuzz_targets").glob("*.rs"):
     corpus = FUZZ / "corpus" / target.stem
     corpus.mkdir(parents=True, exist_ok=True)
     for path in VECTORS.glob("*.json"):
-        message = json.loads(path.read_text()).get("message")
-        if message is not None:
-            (corpus / path.stem).write_bytes(bytes.fromhex(message))
+        vector = json.loads(path.read_text())
+        sealed = vector.get("message", vector.get("sealed_record"))
+        if sealed is not None:
+            (corpus / path.stem).write_bytes(bytes.fromhex(sealed))

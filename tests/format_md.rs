@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use common::vector::{self, from_hex};
-use waxseal::format::{MAX_AAD_LEN, MAX_ENTRY_LEN, MAX_HEADER_LEN, MAX_PAD_LEN, MAX_WRAPPED_KEYS};
+use waxseal::format::{
+    MAX_AAD_LEN, MAX_CANDIDATE_HEADERS, MAX_ENTRY_LEN, MAX_HEADER_LEN, MAX_PAD_LEN,
+    MAX_RECORD_PAYLOAD_LEN, MAX_RECORDS_PER_HEADER, MAX_WRAPPED_KEYS,
+};
 use waxseal::{EncryptionContext, EnvelopeEncryptor, PassphraseRecord};
 
 const FORMAT_MD: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/FORMAT.md"));
@@ -37,9 +40,15 @@ fn the_limits_are_the_constants_of_the_crate() {
         ("context", EncryptionContext::MAX_LEN),
         ("aad", MAX_AAD_LEN),
         ("passphrase record", PassphraseRecord::LEN),
+        ("record plaintext", MAX_RECORD_PAYLOAD_LEN),
+        ("candidate headers", MAX_CANDIDATE_HEADERS),
     ] {
         assert_eq!(limits.get(limit), Some(&(constant as u64)), "{limit}");
     }
+    assert_eq!(
+        limits.get("records per header"),
+        Some(&MAX_RECORDS_PER_HEADER)
+    );
 }
 
 #[test]

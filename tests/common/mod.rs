@@ -1,6 +1,7 @@
 //! What the tests share.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod header_store;
 pub mod io;
 pub mod provider_contract;
 pub mod vector;

@@ -6,11 +6,12 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer};
 use waxseal::format::FormatError;
 use waxseal::{
-    ContextError, EncryptionContext, Envelope, Error, KeyHandle, RootKey, SingleKeyring,
-    SoftwareKeyProvider, Suite,
+    ContextError, EncryptionContext, Envelope, Error, HeaderStore, KeyHandle, Opener, RootKey,
+    Sealer, SingleKeyring, SoftwareKeyProvider, Suite,
 };
 
 use super::FixedRandom;
+use super::header_store::Giving;
 
 pub const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata/v1");
 
@@ -52,6 +53,12 @@ pub struct Vector {
     pub raw: RawGcm,
     #[serde(default, deserialize_with = "hex")]
     pub message: Vec<u8>,
+    #[serde(default, deserialize_with = "hexes")]
+    pub headers: Vec<Vec<u8>>,
+    #[serde(default, deserialize_with = "hex")]
+    nonce: Vec<u8>,
+    #[serde(default, deserialize_with = "hex")]
+    pub sealed_record: Vec<u8>,
 }
 
 /// A ciphertext that opens as plain AES-256-GCM under two keys.
@@ -136,10 +143,7 @@ impl Vector {
 
     /// Seals with the vector's data key, and salt.
     pub fn sealer(&self) -> Envelope {
-        let suite = match self.suite {
-            Some(2) => Suite::ChaCha20Poly1305,
-            _ => Suite::Aes256Gcm,
-        };
+        let suite = self.suite();
         if self.salt.is_empty() {
             return self
                 .opener()
@@ -150,6 +154,29 @@ impl Vector {
         Envelope::new(keyring)
             .with_suite(suite)
             .with_random_source(FixedRandom::new(self.salt.clone()))
+    }
+
+    /// Opens the records under the headers that the vector's reader was given.
+    pub fn record_opener(&self) -> Opener {
+        let headers = Giving::new(self.headers.clone());
+        Opener::new(self.opener(), self.context(), headers)
+    }
+
+    /// Seals one record with the vector's nonce, under a header with its data key and salt.
+    pub fn record_sealer(&self, headers: impl HeaderStore + 'static) -> Sealer {
+        let random = [&self.nonce[..], &self.data_key, &self.salt].concat();
+        let envelope = self
+            .opener()
+            .with_suite(self.suite())
+            .with_random_source(FixedRandom::new(random));
+        Sealer::new(envelope, self.context(), headers)
+    }
+
+    fn suite(&self) -> Suite {
+        match self.suite {
+            Some(2) => Suite::ChaCha20Poly1305,
+            _ => Suite::Aes256Gcm,
+        }
     }
 
     pub fn plaintext(&self) -> Vec<u8> {
@@ -182,12 +209,15 @@ fn classify(error: &Error) -> (&'static str, Option<&'static str>) {
     match error {
         Error::Decrypt => ("decrypt", None),
         Error::OtherKey { .. } => ("other_key", None),
+        Error::UnknownHeader { .. } => ("unknown_header", None),
         Error::Limit(limit) => ("limit", Some(limit_field(limit))),
-        Error::Format(error) => match error {
+        Error::Format(error) | Error::StoredHeader { source: error, .. } => match error {
             FormatError::NotAMessage => ("not_a_message", None),
             FormatError::UnsupportedVersion { .. } => ("unsupported_version", None),
             FormatError::UnsupportedSuite { .. } => ("unsupported_suite", None),
             FormatError::RecordHeader => ("record_header", None),
+            FormatError::MessageHeader => ("message_header", None),
+            FormatError::NotARecord => ("not_a_record", None),
             FormatError::Truncated { .. } => ("truncated", None),
             FormatError::Malformed { field, .. } => ("malformed", Some(short_name(field))),
             FormatError::Limit(limit) => ("limit", Some(limit_field(limit))),
@@ -204,6 +234,7 @@ fn limit_field(error: &waxseal::LimitExceeded) -> &'static str {
         Limit::Pad => "pad",
         Limit::Header => "header",
         Limit::AssociatedData => "aad",
+        Limit::Candidates => "candidates",
         other => panic!("unknown {other:?}"),
     }
 }
@@ -240,4 +271,9 @@ pub fn from_hex(text: &str) -> Vec<u8> {
 
 fn hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     String::deserialize(deserializer).map(|text| from_hex(&text))
+}
+
+fn hexes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<u8>>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    Ok(texts.iter().map(|text| from_hex(text)).collect())
 }

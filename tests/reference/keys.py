@@ -48,6 +48,10 @@ def payload_key(data_key: bytes, header: Header, context: bytes, aad: bytes) -> 
     return derived[:KEY_LEN], derived[KEY_LEN:]
 
 
+def record_key(data_key: bytes, header: Header, context: bytes) -> bytes:
+    return expand(data_key, label("record") + header.version_suite + header.salt + sha256(context))
+
+
 @dataclass(frozen=True)
 class HeldKey:
     """A bare root key, or the version key inside a handle: version 1 of its key id, tag 1."""

@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 import accepted
+import record_vectors
 import rejected_headers
 import rejected_messages
 from keys import HeldKey, open_passphrase_record
+from records import make_header, open_record, parse_header, seal_record
 from two_key_gcm import GcmKey
 from vector_parts import pattern
 from waxseal_reference import open_message, seal, unwrap_committed
@@ -40,7 +42,8 @@ def main() -> int:
 
 def make_files() -> dict[str, bytes]:
     files = {}
-    for vector in accepted.vectors() + rejected_headers.vectors() + rejected_messages.vectors():
+    makers = (accepted, rejected_headers, rejected_messages, record_vectors)
+    for vector in (vector for maker in makers for vector in maker.vectors()):
         name = f"{vector['name']}.json"
         if name in files:
             raise AssertionError(f"{name} is made twice")
@@ -70,6 +73,11 @@ def test(vector: dict) -> None:
     if vector["kind"] == "passphrase":
         expect_equal(name, found, unhex(vector, "root_key"))
         return
+    if vector["kind"] == "record":
+        expect_plaintext(vector, found)
+        if vector.get("reproducible"):
+            expect_equal(name, reseal_record(vector, found), (headers(vector), unhex(vector, "sealed_record")))
+        return
     expect_round_trip(vector)
     if vector["kind"] == "record_header":
         expect_equal(name, found, unhex(vector, "data_key"))
@@ -87,6 +95,9 @@ def read(vector: dict) -> bytes:
     if vector["kind"] == "passphrase":
         return open_passphrase_record(unhex(vector, "record"), vector["passphrase"])
     message, key = unhex(vector, "message"), held_key(vector)
+    if vector["kind"] == "record":
+        sealed = unhex(vector, "sealed_record")
+        return open_record(sealed, headers(vector), key, vector["context"], unhex(vector, "aad"))
     if vector["kind"] == "record_header":
         parsed = parse(message)
         expect_equal(vector["name"], parsed.header.record, True)
@@ -104,6 +115,17 @@ def reseal(vector: dict, plaintext: bytes) -> bytes:
         suite=vector["suite"],
         salt=unhex(vector, "salt") or None,
     )
+
+
+def reseal_record(vector: dict, plaintext: bytes) -> tuple[list[bytes], bytes]:
+    data_key, context = unhex(vector, "data_key"), vector["context"]
+    made = make_header(held_key(vector), data_key, context, unhex(vector, "salt"), vector["suite"])
+    header = parse_header(made).header
+    return [made], seal_record(plaintext, header, data_key, context, unhex(vector, "nonce"), unhex(vector, "aad"))
+
+
+def headers(vector: dict) -> list[bytes]:
+    return [bytes.fromhex(header) for header in vector["headers"]]
 
 
 def held_key(vector: dict) -> HeldKey:

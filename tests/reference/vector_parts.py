@@ -42,6 +42,9 @@ FIELDS = [
     "raw_plaintext_2",
     "raw_ciphertext",
     "message",
+    "headers",
+    "nonce",
+    "sealed_record",
 ]
 LONGEST_SPELLED_OUT = 1000
 
@@ -212,4 +215,9 @@ def vector(**fields) -> dict:
 
 
 def as_json(value):
-    return value.hex() if isinstance(value, bytes) else value
+    match value:
+        case bytes():
+            return value.hex()
+        case list():
+            return [as_json(item) for item in value]
+    return value

@@ -14,6 +14,7 @@ U32_MAX = 2**32 - 1
 
 MAX_ENTRY, MAX_HEADER, MAX_PAD = 16383, 65535, 4096
 MAX_CONTEXT, MAX_CONTEXT_PAIRS, MAX_AAD = 8192, 64, 65536
+HEADER_ID_LEN, NONCE_LEN, MAX_RECORD = 4, 12, 1048576
 
 
 class Tag(IntEnum):
@@ -95,6 +96,32 @@ def parse(message: bytes) -> Parsed:
     if record and body:
         raise Refused("malformed", "body")
     return Parsed(Header(suite, salt, wrapped_keys, pad, record), header_commitment, body)
+
+
+@dataclass(frozen=True)
+class Record:
+    header_id: bytes
+    nonce: bytes
+    ciphertext_and_tag: bytes
+
+    def to_bytes(self) -> bytes:
+        return self.header_id + self.nonce + self.ciphertext_and_tag
+
+
+def parse_record(record: bytes) -> Record:
+    reader = Reader(record)
+    if record and record[0] < 0x80:
+        raise Refused("not_a_record")
+    header_id, nonce = reader.take(HEADER_ID_LEN), reader.take(NONCE_LEN)
+    if reader.left() < AEAD_TAG_LEN:
+        raise Refused("truncated")
+    check_record_plaintext(reader.left() - AEAD_TAG_LEN)
+    return Record(header_id, nonce, reader.rest())
+
+
+def check_record_plaintext(length: int) -> None:
+    if length > MAX_RECORD:
+        raise Refused("limit", "record")
 
 
 def parse_version_suite(byte: int) -> int:
