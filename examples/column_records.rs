@@ -39,10 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     println!("a value that was moved to another row:");
     let (_, record_of_ada) = database.rows()?.remove(0);
-    match opener.open(&record_of_ada, &row(2)) {
-        Ok(_) => Err("it was accepted".into()),
-        Err(error) => Ok(println!("  {error}")),
-    }
+    let Err(error) = opener.open(&record_of_ada, &row(2)) else {
+        return Err("it was accepted".into());
+    };
+    println!("  {error}");
+    Ok(())
 }
 
 /// What binds a value to its place.
