@@ -5,6 +5,7 @@
 mod engine;
 
 use std::hint::black_box;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use aes_gcm::Aes256Gcm;
@@ -13,7 +14,8 @@ use chacha20poly1305::ChaCha20Poly1305;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use engine::Engine;
 use waxseal::{
-    EncryptionContext, Envelope, EnvelopeEncryptor, MessageOptions, RootKey, SingleKeyring, Suite,
+    CachingKeyring, DecryptReader, EncryptWriter, EncryptionContext, Envelope, EnvelopeEncryptor,
+    MemoryHeaderStore, MessageOptions, Opener, RootKey, Sealer, SingleKeyring, Suite,
 };
 
 fn main() {
@@ -30,10 +32,45 @@ fn main() {
         bench.engine::<Aes256Gcm>("aes-256-gcm");
         bench.message_in_place(Suite::Aes256Gcm, "");
         bench.message();
+        bench.stream();
         bench.engine::<ChaCha20Poly1305>("chacha20-poly1305");
         bench.message_in_place(Suite::ChaCha20Poly1305, "_chacha");
     }
+    small_values(&mut criterion);
     criterion.final_summary();
+}
+
+/// 64 bytes under a data key that is reused: as a message, and as a record.
+fn small_values(criterion: &mut Criterion) {
+    let payload = [0x5a; 64];
+    let envelope = envelope();
+    let caching = {
+        let root_key = RootKey::generate().expect("the system has randomness");
+        Envelope::new(CachingKeyring::new(SingleKeyring::software(&root_key)))
+    };
+    let headers = MemoryHeaderStore::new();
+    let sealer = Sealer::new(envelope.clone(), context(), headers.clone());
+    let opener = Opener::new(envelope, context(), headers);
+    let context = context();
+    let options = MessageOptions::new(&context);
+    let mut out = vec![0; 512];
+    let mut bench = Bench { criterion, len: 64 };
+    bench.measure("message", "seal_shared", || {
+        caching
+            .encrypt_into(black_box(&payload), options, black_box(&mut out))
+            .expect("it seals");
+    });
+    bench.measure("record", "seal", || {
+        sealer
+            .seal_into(black_box(&payload), b"row", black_box(&mut out))
+            .expect("it seals");
+    });
+    let record = sealer.seal(&payload, b"row").expect("it seals");
+    bench.measure("record", "open", || {
+        opener
+            .open_into(black_box(&record), b"row", black_box(&mut out))
+            .expect("it opens");
+    });
 }
 
 struct Bench<'a> {
@@ -88,6 +125,26 @@ impl Bench<'_> {
         let message = envelope.encrypt(&payload, &context).expect("it seals");
         self.measure("message", "open", || {
             black_box(envelope.decrypt(black_box(&message), &context)).expect("it opens");
+        });
+    }
+
+    fn stream(&mut self) {
+        let envelope = envelope();
+        let context = context();
+        let options = MessageOptions::new(&context);
+        let mut payload = self.payload();
+        let mut message = vec![0; envelope.max_message_len(self.len)];
+        self.measure("stream", "seal", || {
+            let sink = message.as_mut_slice();
+            let mut writer = EncryptWriter::new(&envelope, sink, options).expect("it begins");
+            writer.write_all(black_box(&payload)).expect("it seals");
+            writer.finish().expect("it ends");
+        });
+        let message = envelope.encrypt(&payload, &context).expect("it seals");
+        self.measure("stream", "open", || {
+            let source = black_box(&message[..]);
+            let mut reader = DecryptReader::new(&envelope, source, options).expect("it begins");
+            reader.read_exact(&mut payload).expect("it opens");
         });
     }
 

@@ -107,7 +107,7 @@ fn progress_bar(input: &File) -> io::Result<ProgressBar> {
 }
 
 /// Writes to a temporary file and gives it its name when all went well: the whole file appears, or
-/// none of it.
+/// none of it. As `cp` does, it leaves it to the system when the bytes reach the disk.
 fn put_in_place(
     path: &Path,
     write: impl FnOnce(&mut File) -> Result<(), Box<dyn std::error::Error>>,
@@ -119,7 +119,6 @@ fn put_in_place(
     let cannot_write = |error| format!("cannot write {}: {error}", path.display());
     let mut file = tempfile::NamedTempFile::new_in(directory).map_err(cannot_write)?;
     write(file.as_file_mut())?;
-    file.as_file().sync_all().map_err(cannot_write)?;
     file.persist(path)
         .map_err(|error| cannot_write(error.error))?;
     Ok(())
