@@ -1,12 +1,17 @@
 //! The only place that calls a primitive. No policy, no I/O.
 //!
-//! This file is the vocabulary that the layers above use; [`rustcrypto`] is the engine behind it.
+//! This file is the vocabulary that the layers above use; [`rustcrypto`] and `aws_lc` are the engines
+//! behind it.
 
-use zeroize::{Zeroize, Zeroizing};
-
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
+mod engine;
 mod rustcrypto;
 #[cfg(test)]
 mod wycheproof;
+
+pub use engine::Engine;
+use zeroize::{Zeroize, Zeroizing};
 
 pub(crate) const KEY_LEN: usize = 32;
 pub(crate) const NONCE_LEN: usize = 12;
@@ -26,11 +31,30 @@ pub(crate) enum AeadAlgorithm {
 }
 
 /// An authenticated cipher with its key set up.
-pub(crate) struct Aead(rustcrypto::Aead);
+pub(crate) struct Aead(Keyed);
+
+#[cfg_attr(
+    feature = "aws-lc",
+    expect(
+        clippy::large_enum_variant,
+        reason = "made where it is used, and RustCrypto must not allocate"
+    )
+)]
+enum Keyed {
+    RustCrypto(rustcrypto::Aead),
+    #[cfg(feature = "aws-lc")]
+    AwsLc(aws_lc::Aead),
+}
 
 impl Aead {
-    pub(crate) fn new(algorithm: AeadAlgorithm, key: &[u8; KEY_LEN]) -> Self {
-        Self(rustcrypto::Aead::new(algorithm, key))
+    pub(crate) fn new(engine: Engine, algorithm: AeadAlgorithm, key: &[u8; KEY_LEN]) -> Self {
+        Self(match engine {
+            #[cfg(feature = "aws-lc")]
+            Engine::Auto | Engine::AwsLc => Keyed::AwsLc(aws_lc::Aead::new(algorithm, key)),
+            #[cfg(not(feature = "aws-lc"))]
+            Engine::Auto => Keyed::RustCrypto(rustcrypto::Aead::new(algorithm, key)),
+            Engine::RustCrypto => Keyed::RustCrypto(rustcrypto::Aead::new(algorithm, key)),
+        })
     }
 
     /// Encrypts `plaintext` to `ciphertext`, a buffer of the same length.
@@ -41,7 +65,11 @@ impl Aead {
         plaintext: &[u8],
         ciphertext: &mut [u8],
     ) -> Result<[u8; TAG_LEN], Rejected> {
-        self.0.seal(nonce, aad, plaintext, ciphertext)
+        match &self.0 {
+            Keyed::RustCrypto(aead) => aead.seal(nonce, aad, plaintext, ciphertext),
+            #[cfg(feature = "aws-lc")]
+            Keyed::AwsLc(aead) => aead.seal(nonce, aad, plaintext, ciphertext),
+        }
     }
 
     /// Decrypts `ciphertext` to `plaintext`, a buffer of the same length, which holds zeros when
@@ -54,7 +82,11 @@ impl Aead {
         tag: &[u8; TAG_LEN],
         plaintext: &mut [u8],
     ) -> Result<(), Rejected> {
-        let opened = self.0.open(nonce, aad, ciphertext, tag, plaintext);
+        let opened = match &self.0 {
+            Keyed::RustCrypto(aead) => aead.open(nonce, aad, ciphertext, tag, plaintext),
+            #[cfg(feature = "aws-lc")]
+            Keyed::AwsLc(aead) => aead.open(nonce, aad, ciphertext, tag, plaintext),
+        };
         if opened.is_err() {
             plaintext.zeroize();
         }

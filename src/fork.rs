@@ -1,5 +1,7 @@
 //! Noticing that this process is a fork of the one that a value was made in.
 
+use std::sync::{Arc, OnceLock};
+
 #[cfg(unix)]
 use forkguard::atfork::Guard;
 #[cfg(not(unix))]
@@ -24,5 +26,62 @@ impl ForkGuard {
         self.0
             .as_ref()
             .is_none_or(|guard| guard.clone().detected_fork())
+    }
+}
+
+/// State behind locks: a forked child has its own, because in its parent's a lock may be held by a
+/// thread that the child does not have.
+pub(crate) struct PerProcess<T: ForkableState> {
+    /// None where forks cannot be noticed.
+    guard: Option<ForkGuard>,
+    state: Arc<T>,
+    child: OnceLock<Box<Self>>,
+}
+
+pub(crate) trait ForkableState {
+    /// What a child begins with.
+    fn for_child(&self) -> Self;
+
+    /// Erases the copy that a child has of its parent's state, without waiting for a lock. `false`
+    /// if one is held: what it guards may be in disorder, and must not even be dropped.
+    fn try_clear(&self) -> bool;
+}
+
+impl<T: ForkableState> PerProcess<T> {
+    pub(crate) fn new(state: T) -> Self {
+        Self {
+            guard: Some(ForkGuard::new()).filter(|guard| !guard.is_forked()),
+            state: Arc::new(state),
+            child: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        let mut this = self;
+        while this.is_forked() {
+            this = this.child.get_or_init(|| {
+                this.abandon();
+                Box::new(Self::new(this.state.for_child()))
+            });
+        }
+        &this.state
+    }
+
+    fn is_forked(&self) -> bool {
+        self.guard.as_ref().is_some_and(ForkGuard::is_forked)
+    }
+
+    fn abandon(&self) {
+        if !self.state.try_clear() {
+            std::mem::forget(Arc::clone(&self.state));
+        }
+    }
+}
+
+impl<T: ForkableState> Drop for PerProcess<T> {
+    fn drop(&mut self) {
+        if self.is_forked() {
+            self.abandon();
+        }
     }
 }

@@ -27,6 +27,7 @@ mod secret;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::{ContextError, EncryptionContext};
+pub use crypto::Engine;
 #[cfg(feature = "tokio")]
 pub use envelope::{AsyncDecryptReader, AsyncEncryptWriter, AsyncEnvelope};
 pub use envelope::{

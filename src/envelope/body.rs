@@ -7,7 +7,7 @@ mod wycheproof;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
-use crate::crypto::{Aead, AeadAlgorithm, KEY_LEN, NONCE_LEN, Rejected, TAG_LEN};
+use crate::crypto::{Aead, AeadAlgorithm, Engine, KEY_LEN, NONCE_LEN, Rejected, TAG_LEN};
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN};
 
 /// How many processors work on one message.
@@ -41,6 +41,7 @@ pub(crate) struct BodyKey {
     pub(crate) algorithm: AeadAlgorithm,
     pub(crate) key: Zeroizing<[u8; KEY_LEN]>,
     pub(crate) base_nonce: [u8; NONCE_LEN],
+    pub(crate) engine: Engine,
     pub(crate) parallelism: Parallelism,
 }
 
@@ -54,7 +55,7 @@ pub(crate) struct BodyCipher {
 impl BodyCipher {
     pub(crate) fn new(key: &BodyKey) -> Self {
         Self {
-            aead: Aead::new(key.algorithm, &key.key),
+            aead: Aead::new(key.engine, key.algorithm, &key.key),
             base_nonce: key.base_nonce,
             parallelism: key.parallelism,
         }

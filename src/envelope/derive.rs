@@ -6,7 +6,7 @@ use super::MessageOptions;
 use super::body::{BodyKey, Parallelism};
 use super::record::RecordKey;
 use crate::context::EncryptionContext;
-use crate::crypto::{Expand, HASH_LEN, KEY_LEN, NONCE_LEN, constant_time_eq, sha256};
+use crate::crypto::{Engine, Expand, HASH_LEN, KEY_LEN, NONCE_LEN, constant_time_eq, sha256};
 use crate::error::Error;
 use crate::format::{COMMITMENT_LEN, Header, HeaderParts, label};
 use crate::secret::DataKey;
@@ -45,6 +45,7 @@ impl MessageKeys {
             algorithm: header.suite.aead(),
             key: Zeroizing::new([0; KEY_LEN]),
             base_nonce: [0; NONCE_LEN],
+            engine: Engine::default(),
             parallelism: Parallelism::default(),
         };
         body_key.key.copy_from_slice(key);
@@ -57,6 +58,7 @@ impl MessageKeys {
         &self,
         header: &HeaderParts<'_>,
         context: &EncryptionContext,
+        engine: Engine,
     ) -> RecordKey {
         let key = self.0.derive(&[
             label!("record"),
@@ -64,7 +66,7 @@ impl MessageKeys {
             header.salt_bytes(),
             context.digest(),
         ]);
-        RecordKey::new(header.suite, key)
+        RecordKey::new(engine, header.suite, key)
     }
 
     /// The commitment to the data key, the context and all of the header before it.

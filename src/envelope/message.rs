@@ -10,7 +10,7 @@ use super::record::{NewHeader, RecordKey};
 use super::sealing::{Opening, Sealing, check_message};
 use super::{EnvelopeEncryptor, MessageOptions, Opened, OpenedInto, Parallelism};
 use crate::context::EncryptionContext;
-use crate::crypto::Rejected;
+use crate::crypto::{Engine, Rejected};
 use crate::error::Error;
 use crate::format::{
     COMMITMENT_LEN, Header, Limit, LimitExceeded, MAX_AAD_LEN, SALT_LEN, Suite, body,
@@ -38,6 +38,7 @@ use crate::secret::SecretBytes;
 pub struct Envelope {
     keyring: Arc<dyn Keyring>,
     suite: Suite,
+    engine: Engine,
     parallelism: Parallelism,
     required_context_keys: Arc<[String]>,
     random: Arc<dyn RandomSource>,
@@ -50,6 +51,7 @@ impl Envelope {
         Self {
             keyring: Arc::new(keyring),
             suite: Suite::default(),
+            engine: Engine::default(),
             parallelism: Parallelism::default(),
             required_context_keys: Arc::default(),
             random: Arc::new(SystemRandom),
@@ -60,6 +62,13 @@ impl Envelope {
     #[must_use]
     pub fn with_suite(mut self, suite: Suite) -> Self {
         self.suite = suite;
+        self
+    }
+
+    /// Encrypts and decrypts with `engine`; the bytes are the same.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
         self
     }
 
@@ -136,6 +145,7 @@ impl Envelope {
         options: MessageOptions<'_>,
     ) -> Result<Sealing, Error> {
         let mut sealing = Sealing::new(materials, self.suite, self.random.as_ref(), options)?;
+        sealing.body_key.engine = self.engine;
         sealing.body_key.parallelism = self.parallelism;
         Ok(sealing)
     }
@@ -148,6 +158,7 @@ impl Envelope {
         options: MessageOptions<'_>,
     ) -> Result<Opening, Error> {
         let mut opening = Opening::new(header, unwrapped, options)?;
+        opening.body_key.engine = self.engine;
         opening.body_key.parallelism = self.parallelism;
         Ok(opening)
     }
@@ -158,7 +169,7 @@ impl Envelope {
         let materials = self
             .keyring
             .encryption_materials(self.encryption_request(context, None))?;
-        NewHeader::seal(&materials, self.suite, self.random(), context)
+        NewHeader::seal(&materials, self.suite, self.random(), context, self.engine)
     }
 
     /// Verifies a header of records under `context` and finds the key of the records.
@@ -170,7 +181,7 @@ impl Envelope {
         self.check(MessageOptions::new(context))?;
         let request = DecryptionRequest::new(context, header.suite(), header.entries());
         let unwrapped = self.keyring.decryption_materials(request)?;
-        RecordKey::open(header, unwrapped, context)
+        RecordKey::open(header, unwrapped, context, self.engine)
     }
 
     pub(super) fn random(&self) -> &dyn RandomSource {

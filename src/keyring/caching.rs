@@ -8,6 +8,8 @@ mod limits;
 mod side;
 mod stats;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,13 +17,14 @@ use std::sync::Arc;
 pub use limits::CacheLimits;
 pub use stats::{CacheCounters, CacheStats};
 
-use self::decryption::unwrapped_of;
+use self::decryption::unwrapped;
 use self::encryption::Wanted;
 use self::side::Look;
-use self::store::{ProcessStore, Store};
+use self::store::Store;
 use super::{DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring, Unwrapped};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
+use crate::fork::PerProcess;
 use crate::format::KeyReference;
 
 /// Keeps the data keys of another keyring for a while, so that a message needs no call to a
@@ -30,7 +33,8 @@ use crate::format::KeyReference;
 /// **To seal**, one data key serves all messages of a context and a suite within the
 /// [limits](CacheLimits), each under a random salt of its own (24 bytes longer than a message with
 /// its own data key). A message whose length is not known beforehand, a stream, does not share: it
-/// has a data key of its own, and so has one that is over [`CacheLimits::max_bytes`].
+/// has a data key of its own, and so has one that is over [`CacheLimits::max_bytes`]. A data key
+/// that the keyring inside shares by itself is passed on, not kept: its uses are counted there.
 ///
 /// **To open**, an unwrapped data key is kept under the whole wrapped key, the context and the
 /// suite: nothing opens that the keyring inside would not have unwrapped. It is believed until the
@@ -66,7 +70,7 @@ pub struct CachingKeyring(Arc<Inner>);
 
 struct Inner {
     keyring: Arc<dyn Keyring>,
-    stores: ProcessStore,
+    store: PerProcess<Arc<Store>>,
 }
 
 impl CachingKeyring {
@@ -94,7 +98,7 @@ impl CachingKeyring {
     fn build(keyring: Arc<dyn Keyring>, limits: CacheLimits, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner {
             keyring,
-            stores: ProcessStore::new(limits, clock),
+            store: PerProcess::new(Arc::new(Store::new(limits, clock))),
         }))
     }
 
@@ -126,7 +130,7 @@ impl CachingKeyring {
     }
 
     fn store(&self) -> &Arc<Store> {
-        self.0.stores.get()
+        self.0.store.get()
     }
 }
 
@@ -164,13 +168,13 @@ impl Keyring for CachingKeyring {
         }
         loop {
             match store.look_to_open(&request) {
-                Look::Found(materials) => return Ok(Unwrapped::Done(materials)),
+                Look::Found(found) => return Ok(unwrapped(found)),
                 Look::Ask(asking) => {
                     return asking.take(&request, self.inside().decryption_materials(request));
                 }
                 Look::Wait(flight) => {
                     if let Some(answer) = store.decryption.wait(&flight) {
-                        return answer.map(unwrapped_of);
+                        return answer.map(unwrapped);
                     }
                 }
             }
@@ -207,7 +211,7 @@ impl Keyring for CachingKeyring {
             return Some(asked);
         }
         match store.look_to_open(&request) {
-            Look::Found(materials) => Some(Ok(Unwrapped::Done(materials))),
+            Look::Found(found) => Some(Ok(unwrapped(found))),
             Look::Ask(asking) => {
                 let asked = self.inside().try_decryption_materials(request)?;
                 Some(asking.take(&request, asked))
@@ -218,6 +222,13 @@ impl Keyring for CachingKeyring {
 
     fn max_entries_len(&self) -> usize {
         self.inside().max_entries_len()
+    }
+}
+
+/// Erases now what the thread may still hold for a moment.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.store.get().clear();
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the tests share.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod caching;
 pub mod header_store;
 pub mod io;
+pub mod probe;
 pub mod provider_contract;
 pub mod vector;
 

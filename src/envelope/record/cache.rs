@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroize;
 
 use super::key::RecordKey;
+use crate::fork::ForkableState;
 use crate::format::{HeaderId, Record};
 
 /// A header that was verified under the opener's context.
@@ -132,12 +133,25 @@ impl Cache {
     }
 }
 
+impl ForkableState for Cache {
+    fn for_child(&self) -> Self {
+        Self::new(self.capacity)
+    }
+
+    fn try_clear(&self) -> bool {
+        self.slots
+            .try_write()
+            .map(|mut slots| slots.clear())
+            .is_ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
-    use crate::Suite;
+    use crate::{Engine, Suite};
 
     fn id(number: u8) -> HeaderId {
         HeaderId::from_bytes([0x80, 0, 0, number])
@@ -146,7 +160,7 @@ mod tests {
     fn header(key: u8) -> Arc<OpenHeader> {
         Arc::new(OpenHeader {
             bytes: Box::new([key]),
-            key: RecordKey::new(Suite::Aes256Gcm, Zeroizing::new([key; 32])),
+            key: RecordKey::new(Engine::Auto, Suite::Aes256Gcm, Zeroizing::new([key; 32])),
         })
     }
 

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::context::EncryptionContext;
-use crate::crypto::{Aead, KEY_LEN, NONCE_LEN, Rejected, constant_time_eq};
+use crate::crypto::{Aead, Engine, KEY_LEN, NONCE_LEN, Rejected, constant_time_eq};
 use crate::envelope::derive::MessageKeys;
 use crate::envelope::sealing::{check_wrapped, committed_header, held};
 use crate::error::Error;
@@ -21,9 +21,13 @@ pub(crate) struct RecordKey {
 }
 
 impl RecordKey {
-    pub(in crate::envelope) fn new(suite: Suite, key: Zeroizing<[u8; KEY_LEN]>) -> Self {
+    pub(in crate::envelope) fn new(
+        engine: Engine,
+        suite: Suite,
+        key: Zeroizing<[u8; KEY_LEN]>,
+    ) -> Self {
         Self {
-            aead: Aead::new(suite.aead(), &key),
+            aead: Aead::new(engine, suite.aead(), &key),
             key,
         }
     }
@@ -33,11 +37,12 @@ impl RecordKey {
         header: &Header<'_>,
         unwrapped: Unwrapped,
         context: &EncryptionContext,
+        engine: Engine,
     ) -> Result<Self, Error> {
         let materials = held(header, unwrapped)?;
         let keys = MessageKeys::new(materials.data_key());
         keys.verify(header, context)?;
-        Ok(keys.record_key(header.parts(), context))
+        Ok(keys.record_key(header.parts(), context, engine))
     }
 
     /// Writes all of `record`, which is longer than `plaintext` by the overhead.
@@ -86,6 +91,7 @@ impl NewHeader {
         suite: Suite,
         random: &dyn RandomSource,
         context: &EncryptionContext,
+        engine: Engine,
     ) -> Result<Self, Error> {
         check_wrapped(materials)?;
         let mut salt = [0; SALT_LEN];
@@ -103,7 +109,7 @@ impl NewHeader {
         Ok(Self {
             id: HeaderId::of_salt(&salt),
             bytes: committed_header(&parts, &keys, context)?.into_vec(),
-            key: keys.record_key(&parts, context),
+            key: keys.record_key(&parts, context, engine),
         })
     }
 }

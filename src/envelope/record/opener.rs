@@ -9,6 +9,7 @@ use crate::context::EncryptionContext;
 use crate::envelope::message::front_of;
 use crate::envelope::{Envelope, MessageOptions};
 use crate::error::Error;
+use crate::fork::PerProcess;
 use crate::format::{HeaderId, Limit, LimitExceeded, MAX_CANDIDATE_HEADERS, Record};
 use crate::secret::SecretBytes;
 
@@ -19,7 +20,7 @@ use crate::secret::SecretBytes;
 /// unwrapped, and its commitment checked under the context. It is then kept, for
 /// [64 headers](Self::with_cache) at a time; opening a record under a kept header asks nobody. So a
 /// key that is disabled, and a header that is removed, open their records until the header leaves
-/// the cache or the opener is dropped.
+/// the cache or the opener is dropped. A forked child begins with none.
 ///
 /// **The store is asked** when no kept header opens the record: for a header that is not kept, and
 /// for every record that was changed or is bound to something else. What it answers replaces what
@@ -33,7 +34,7 @@ pub struct Opener {
     envelope: Envelope,
     context: EncryptionContext,
     headers: Arc<dyn HeaderStore>,
-    cache: Cache,
+    cache: PerProcess<Cache>,
 }
 
 const DEFAULT_CACHE: usize = 64;
@@ -51,7 +52,7 @@ impl Opener {
             envelope,
             context,
             headers: Arc::new(headers),
-            cache: Cache::new(DEFAULT_CACHE),
+            cache: PerProcess::new(Cache::new(DEFAULT_CACHE)),
         }
     }
 
@@ -59,7 +60,7 @@ impl Opener {
     /// record costs a `get` and a question to the keyring.
     #[must_use]
     pub fn with_cache(mut self, ids: usize) -> Self {
-        self.cache = Cache::new(ids);
+        self.cache = PerProcess::new(Cache::new(ids));
         self
     }
 
@@ -112,7 +113,7 @@ impl Opener {
 
     /// Fills all of `plaintext`, with zeros after an error.
     fn open_to(&self, record: &Record<'_>, aad: &[u8], plaintext: &mut [u8]) -> Result<(), Error> {
-        match self.cache.open(record, aad, plaintext) {
+        match self.cache.get().open(record, aad, plaintext) {
             Tried::OneFits => Ok(()),
             Tried::NoneFits => self.open_from_store(record, aad, plaintext),
             Tried::SeveralFit => Err(Error::Decrypt),
@@ -129,7 +130,7 @@ impl Opener {
         self.envelope.check(MessageOptions::new(&self.context))?;
         let stored = self.headers.get(record.id)?;
         let mut candidates = Candidates::of(self, record.id, &stored)?;
-        self.cache.put(record.id, candidates.verified.clone());
+        self.cache.get().put(record.id, candidates.verified.clone());
         match open_with_one(&candidates.verified, record, aad, plaintext) {
             Tried::OneFits => Ok(()),
             Tried::NoneFits => Err(candidates.refusal(record.id)),
@@ -158,7 +159,7 @@ impl fmt::Debug for Opener {
             .field("envelope", &self.envelope)
             .field("context", &self.context)
             .field("headers", &self.headers)
-            .field("cached", &self.cache.len())
+            .field("cached", &self.cache.get().len())
             .finish_non_exhaustive()
     }
 }
@@ -175,7 +176,7 @@ struct Candidates {
 impl Candidates {
     fn of(opener: &Opener, id: HeaderId, stored: &[Vec<u8>]) -> Result<Self, LimitExceeded> {
         LimitExceeded::check(Limit::Candidates, stored.len(), MAX_CANDIDATE_HEADERS)?;
-        let known = opener.cache.headers(id);
+        let known = opener.cache.get().headers(id);
         let mut candidates = Self::default();
         for bytes in stored {
             let known = known.iter().find(|known| *known.bytes == **bytes);

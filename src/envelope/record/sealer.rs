@@ -10,7 +10,7 @@ use crate::crypto::{NONCE_LEN, Rejected};
 use crate::envelope::Envelope;
 use crate::envelope::message::front_of;
 use crate::error::Error;
-use crate::fork::ForkGuard;
+use crate::fork::{ForkGuard, ForkableState, PerProcess};
 use crate::format::{
     HeaderId, LimitExceeded, MAX_RECORDS_PER_HEADER, RECORD_OVERHEAD, check_record_payload_len,
 };
@@ -43,15 +43,13 @@ use crate::format::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It is meant to live as long as the process and to be shared between its threads. A process that
-/// forks while other threads seal must not seal in the child: a lock may be held there for ever.
+/// It is meant to live as long as the process and to be shared between its threads.
 pub struct Sealer {
     envelope: Envelope,
     context: EncryptionContext,
     headers: Arc<dyn HeaderStore>,
     max_records: u64,
-    current: RwLock<Option<Arc<Current>>>,
-    renewing: Mutex<()>,
+    state: PerProcess<State>,
 }
 
 impl Sealer {
@@ -68,8 +66,7 @@ impl Sealer {
             context,
             headers: Arc::new(headers),
             max_records: MAX_RECORDS_PER_HEADER,
-            current: RwLock::default(),
-            renewing: Mutex::default(),
+            state: PerProcess::new(State::default()),
         }
     }
 
@@ -127,21 +124,25 @@ impl Sealer {
     fn seal_to(&self, plaintext: &[u8], aad: &[u8], record: &mut [u8]) -> Result<(), Error> {
         let mut nonce = [0; NONCE_LEN];
         self.envelope.random().fill(&mut nonce)?;
+        let state = self.state.get();
         {
-            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+            let current = state.current.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(current) = current.as_deref()
                 && current.reserve_one(self.max_records)
             {
                 return current.seal(&nonce, plaintext, aad, record);
             }
         }
-        self.renew()?.seal(&nonce, plaintext, aad, record)
+        self.renew(state)?.seal(&nonce, plaintext, aad, record)
     }
 
     /// Gives a header under which one record is reserved for the caller.
-    fn renew(&self) -> Result<Arc<Current>, Error> {
-        let _one_at_a_time = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+    fn renew(&self, state: &State) -> Result<Arc<Current>, Error> {
+        let _one_at_a_time = state
+            .renewing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let current = state.current.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(renewed) = current
             .as_ref()
             .filter(|renewed| renewed.reserve_one(self.max_records))
@@ -158,8 +159,13 @@ impl Sealer {
             reserved: AtomicU64::new(1),
             fork_guard,
         });
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Some(Arc::clone(&renewed));
+        let mut current = state
+            .current
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let exhausted = current.replace(Arc::clone(&renewed));
+        drop(current);
+        drop(exhausted);
         Ok(renewed)
     }
 }
@@ -178,6 +184,26 @@ impl fmt::Debug for Sealer {
 fn check(plaintext: &[u8], aad: &[u8]) -> Result<(), LimitExceeded> {
     check_aad(aad)?;
     check_record_payload_len(plaintext.len())
+}
+
+#[derive(Default)]
+struct State {
+    current: RwLock<Option<Arc<Current>>>,
+    /// Held by the one thread that makes a new header.
+    renewing: Mutex<()>,
+}
+
+impl ForkableState for State {
+    fn for_child(&self) -> Self {
+        Self::default()
+    }
+
+    fn try_clear(&self) -> bool {
+        self.current
+            .try_write()
+            .map(|mut current| *current = None)
+            .is_ok()
+    }
 }
 
 /// The header that is sealed under now; it is in the store.
@@ -221,7 +247,7 @@ mod tests {
     }
 
     fn set_reserved(sealer: &Sealer, reserved: u64) {
-        let current = sealer.current.read().unwrap();
+        let current = sealer.state.get().current.read().unwrap();
         let current = current.as_ref().unwrap();
         current.reserved.store(reserved, Ordering::Relaxed);
     }

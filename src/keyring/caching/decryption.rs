@@ -20,69 +20,61 @@ pub(super) struct KeyToOpen {
     key: KeyReference,
 }
 
-/// A data key and the number of the wrapped key that gave it, or nothing where none is of a key
-/// that the keyring holds.
+/// A data key and the number of the wrapped key that gave it, or nothing where no wrapped key is of
+/// a key that the keyring holds.
 pub(super) type Found = Option<(Arc<DataKey>, usize)>;
-
-pub(super) type AskingToOpen<'a> = Asking<'a, KeyToOpen, Found>;
 
 impl Store {
     pub(super) fn look_to_open<'a>(
         self: &'a Arc<Self>,
         request: &DecryptionRequest<'_>,
-    ) -> Look<'a, DecryptionMaterials, KeyToOpen, Found> {
+    ) -> Look<'a, KeyToOpen, Found> {
         let call = || {
             let mut id = id_start(request);
             id.extend_from_slice(request.entries.as_bytes());
-            Id::from(&*id)
+            Id::from(id.as_slice())
         };
         let uses = (0, Budget::UNLIMITED);
         self.decryption.look(self, call, uses, |cache, now| {
-            request
-                .entries
-                .iter()
-                .enumerate()
-                .find_map(|(number, entry)| {
-                    cache.use_once(&entry_id(request, entry), 0, now, |kept| {
-                        DecryptionMaterials::shared(Arc::clone(&kept.data_key), number)
-                    })
+            let mut numbered = request.entries.iter().enumerate();
+            numbered.find_map(|(number, entry)| {
+                cache.use_once(&entry_id(request, entry), 0, now, |kept| {
+                    Some((Arc::clone(&kept.data_key), number))
                 })
+            })
         })
     }
 }
 
-impl AskingToOpen<'_> {
+impl Asking<'_, KeyToOpen, Found> {
+    /// Takes what the keyring inside said.
     pub(super) fn take(
         self,
         request: &DecryptionRequest<'_>,
         asked: Result<Unwrapped, Error>,
     ) -> Result<Unwrapped, Error> {
-        match asked {
-            Ok(unwrapped) => {
-                let found = match unwrapped {
-                    Unwrapped::Done(materials) => Some(materials.into_shared_parts()),
-                    Unwrapped::NotMine => None,
-                };
-                let kept = found.as_ref().and_then(|(data_key, number)| {
-                    let entry = request.entries.iter().nth(*number)?;
-                    let kept = KeyToOpen {
-                        data_key: Arc::clone(data_key),
-                        key: entry.reference(),
-                    };
-                    Some((Id::from(&*entry_id(request, entry)), kept))
-                });
-                self.answered(found.clone(), kept);
-                Ok(unwrapped_of(found))
-            }
+        let found = match asked {
+            Ok(Unwrapped::Done(materials)) => Some(materials.into_shared_parts()),
+            Ok(Unwrapped::NotMine) => None,
             Err(error) => {
                 self.failed(&error);
-                Err(error)
+                return Err(error);
             }
-        }
+        };
+        let kept = found.as_ref().and_then(|(data_key, number)| {
+            let entry = request.entries.iter().nth(*number)?;
+            let kept = KeyToOpen {
+                data_key: Arc::clone(data_key),
+                key: entry.reference(),
+            };
+            Some((Id::from(entry_id(request, entry).as_slice()), kept))
+        });
+        self.answered(found.clone(), kept);
+        Ok(unwrapped(found))
     }
 }
 
-pub(super) fn unwrapped_of(found: Found) -> Unwrapped {
+pub(super) fn unwrapped(found: Found) -> Unwrapped {
     found.map_or(Unwrapped::NotMine, |(data_key, number)| {
         Unwrapped::Done(DecryptionMaterials::shared(data_key, number))
     })

@@ -9,7 +9,7 @@ use super::store::Store;
 use crate::crypto::HASH_LEN;
 use crate::error::Error;
 use crate::format::{KeyEntriesBuf, KeyReference};
-use crate::keyring::{EncryptionMaterials, EncryptionRequest};
+use crate::keyring::{EncryptionMaterials, EncryptionRequest, Reuse};
 use crate::secret::DataKey;
 
 /// A data key that seals many messages.
@@ -35,6 +35,7 @@ impl Wanted {
         if left.is_spent() || !store.keeps {
             return None;
         }
+        // The suite's byte stays behind the digest.
         let mut id = [request.suite.version_byte(); HASH_LEN + 1];
         if let Some((digest, _suite)) = id.split_first_chunk_mut() {
             *digest = *request.context.digest();
@@ -47,13 +48,11 @@ impl Wanted {
     }
 }
 
-pub(super) type AskingToSeal<'a> = Asking<'a, Arc<KeyToSeal>, Arc<KeyToSeal>>;
-
 impl Store {
     pub(super) fn look_to_seal<'a>(
         self: &'a Arc<Self>,
         wanted: &Wanted,
-    ) -> Look<'a, Arc<KeyToSeal>, Arc<KeyToSeal>, Arc<KeyToSeal>> {
+    ) -> Look<'a, Arc<KeyToSeal>, Arc<KeyToSeal>> {
         let Wanted {
             id,
             payload_len,
@@ -68,24 +67,28 @@ impl Store {
     }
 }
 
-impl AskingToSeal<'_> {
+impl Asking<'_, Arc<KeyToSeal>, Arc<KeyToSeal>> {
+    /// Takes what the keyring inside said. A fresh data key is shared from now on; one that was
+    /// shared already has its uses counted there, and is neither kept nor given to those who wait.
     pub(super) fn take(
         self,
         asked: Result<EncryptionMaterials, Error>,
     ) -> Result<EncryptionMaterials, Error> {
-        match asked {
-            Ok(materials) => {
-                let (data_key, entries) = materials.into_shared_parts();
-                let key = Arc::new(KeyToSeal { data_key, entries });
-                let id = Id::clone(self.call());
-                self.answered(Arc::clone(&key), Some((id, Arc::clone(&key))));
-                Ok(key.materials())
+        let (data_key, entries) = match asked {
+            Ok(materials) if materials.reuse() == Reuse::Shared => {
+                self.answered_to_one();
+                return Ok(materials);
             }
+            Ok(materials) => materials.into_shared_parts(),
             Err(error) => {
                 self.failed(&error);
-                Err(error)
+                return Err(error);
             }
-        }
+        };
+        let key = Arc::new(KeyToSeal { data_key, entries });
+        let id = Id::clone(self.call());
+        self.answered(Arc::clone(&key), Some((id, Arc::clone(&key))));
+        Ok(key.materials())
     }
 }
 

@@ -28,8 +28,8 @@ pub(super) trait Kept {
 }
 
 /// What there is for one who needs a data key.
-pub(super) enum Look<'a, T, V: Kept, A> {
-    Found(T),
+pub(super) enum Look<'a, V: Kept, A> {
+    Found(A),
     /// Somebody else has asked for it.
     Wait(Arc<Flight<A>>),
     /// It must be asked for.
@@ -49,13 +49,13 @@ impl<V: Kept, A> Side<V, A> {
     /// Looks for a data key with `find`; where there is none, for a call under way by the id of the
     /// call, for a message of `bytes` bytes; where there is none, begins one, whose data key has
     /// `left` left for others.
-    pub(super) fn look<'a, T>(
+    pub(super) fn look<'a>(
         &'a self,
         store: &'a Arc<Store>,
         call: impl FnOnce() -> Id,
         (bytes, left): (u64, Budget),
-        find: impl FnOnce(&mut Cache<V>, Duration) -> Option<T>,
-    ) -> Look<'a, T, V, A> {
+        find: impl FnOnce(&mut Cache<V>, Duration) -> Option<A>,
+    ) -> Look<'a, V, A> {
         let now = store.clock.now();
         let mut state = self.lock();
         if let Some(found) = find(&mut state.cache, now) {
@@ -122,6 +122,12 @@ impl<V: Kept, A> Side<V, A> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn while_locked<T>(&self, action: impl FnOnce() -> T) -> T {
+        let _state = self.lock();
+        action()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<V, A>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,7 +159,7 @@ impl<V: Kept, A> Asking<'_, V, A> {
 
     /// Gives the answer to those who wait, and keeps what is `kept` for those who come later.
     pub(super) fn answered(self, answer: A, kept: Option<(Id, V)>) {
-        let kept = kept.filter(|_| self.store.starts_expiry());
+        let kept = kept.filter(|_| self.store.start_expiry());
         let expires = self.began.saturating_add(self.store.limits.max_age);
         let now = self.store.clock.now();
         let mut state = self.side.lock();
@@ -180,19 +186,23 @@ impl<V: Kept, A> Asking<'_, V, A> {
 
     /// Tells those who wait of a failure.
     pub(super) fn failed(self, error: &Error) {
-        {
-            let mut state = self.side.lock();
-            state.misses += 1;
-            state.flights.end(&self.flight);
-        }
-        self.flight
-            .land(retold(error).map_or(Landing::Aborted, Landing::Failed));
+        self.side.count_miss();
+        self.end(retold(error).map_or(Landing::Aborted, Landing::Failed));
+    }
+
+    /// Lets those who wait ask for themselves.
+    pub(super) fn answered_to_one(self) {
+        self.side.count_miss();
+    }
+
+    fn end(&self, landing: Landing<A>) {
+        self.side.lock().flights.end(&self.flight);
+        self.flight.land(landing);
     }
 }
 
 impl<V: Kept, A> Drop for Asking<'_, V, A> {
     fn drop(&mut self) {
-        self.side.lock().flights.end(&self.flight);
-        self.flight.land(Landing::Aborted);
+        self.end(Landing::Aborted);
     }
 }

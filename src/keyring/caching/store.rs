@@ -1,6 +1,6 @@
 //! The data keys of one process, and the thread that drops them when they expire.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -9,11 +9,12 @@ use super::encryption::KeyToSeal;
 use super::limits::CacheLimits;
 use super::side::Side;
 use crate::clock::Clock;
-use crate::fork::ForkGuard;
+use crate::fork::{ForkGuard, ForkableState};
 
 pub(super) struct Store {
     pub(super) limits: CacheLimits,
     pub(super) clock: Arc<dyn Clock>,
+    /// Whether there is anything to keep.
     pub(super) keeps: bool,
     pub(super) encryption: Side<Arc<KeyToSeal>, Arc<KeyToSeal>>,
     pub(super) decryption: Side<KeyToOpen, Found>,
@@ -21,11 +22,13 @@ pub(super) struct Store {
 }
 
 impl Store {
-    fn new(limits: CacheLimits, clock: Arc<dyn Clock>, keeps: bool) -> Self {
+    pub(super) fn new(limits: CacheLimits, clock: Arc<dyn Clock>) -> Self {
+        // Where a fork would go unnoticed, a guard takes itself for forked at once.
+        let misses_forks = ForkGuard::new().is_forked();
         Self {
             limits,
             clock,
-            keeps,
+            keeps: !misses_forks && !limits.keep_nothing(),
             encryption: Side::new(limits.max_entries),
             decryption: Side::new(limits.max_entries),
             expiry: Mutex::new(None),
@@ -39,7 +42,7 @@ impl Store {
 
     /// Starts the thread that drops expired keys, if it does not run yet. Says whether it runs:
     /// without it nothing may be kept.
-    pub(super) fn starts_expiry(self: &Arc<Self>) -> bool {
+    pub(super) fn start_expiry(self: &Arc<Self>) -> bool {
         let mut expiry = self.expiry.lock().unwrap_or_else(PoisonError::into_inner);
         if expiry.is_none() {
             let (store, clock) = (Arc::downgrade(self), Arc::clone(&self.clock));
@@ -70,6 +73,17 @@ impl Store {
     }
 }
 
+/// A child lacks the thread, and must not go on using data keys whose uses its parent counts.
+impl ForkableState for Arc<Store> {
+    fn for_child(&self) -> Self {
+        Self::new(Store::new(self.limits, Arc::clone(&self.clock)))
+    }
+
+    fn try_clear(&self) -> bool {
+        self.encryption.try_clear() & self.decryption.try_clear()
+    }
+}
+
 /// The thread finds the store gone, and ends.
 impl Drop for Store {
     fn drop(&mut self) {
@@ -88,62 +102,6 @@ fn drop_as_they_expire(store: &Weak<Store>, clock: &dyn Clock) {
         match next {
             Some(deadline) => clock.park_until(deadline),
             None => thread::park(),
-        }
-    }
-}
-
-/// The store of this process, and of each process that is forked from it: a child shares neither
-/// the counts of its parent's data keys, nor the thread, nor locks that were held at the fork.
-pub(super) struct ProcessStore {
-    /// None where forks cannot be noticed, so that nothing may be kept.
-    guard: Option<ForkGuard>,
-    store: Arc<Store>,
-    child: OnceLock<Box<ProcessStore>>,
-}
-
-impl ProcessStore {
-    pub(super) fn new(limits: CacheLimits, clock: Arc<dyn Clock>) -> Self {
-        // Where a fork would go unnoticed, a guard takes itself for forked at once.
-        let guard = Some(ForkGuard::new()).filter(|guard| !guard.is_forked());
-        let keeps = guard.is_some() && !limits.keep_nothing();
-        Self {
-            guard,
-            store: Arc::new(Store::new(limits, clock, keeps)),
-            child: OnceLock::new(),
-        }
-    }
-
-    pub(super) fn get(&self) -> &Arc<Store> {
-        let mut this = self;
-        while this.is_forked() {
-            this = this.child.get_or_init(|| {
-                this.clear_as_child();
-                Box::new(Self::new(this.store.limits, Arc::clone(&this.store.clock)))
-            });
-        }
-        &this.store
-    }
-
-    fn is_forked(&self) -> bool {
-        self.guard.as_ref().is_some_and(ForkGuard::is_forked)
-    }
-
-    /// Erases what the parent kept. If a thread held a lock at the fork, what it guards is in
-    /// disorder and must never be touched: not even dropped.
-    fn clear_as_child(&self) {
-        let store = &self.store;
-        if !(store.encryption.try_clear() & store.decryption.try_clear()) {
-            std::mem::forget(Arc::clone(store));
-        }
-    }
-}
-
-impl Drop for ProcessStore {
-    fn drop(&mut self) {
-        if self.is_forked() {
-            self.clear_as_child();
-        } else {
-            self.store.clear();
         }
     }
 }
