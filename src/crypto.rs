@@ -6,12 +6,16 @@
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
 mod engine;
+mod info;
 mod rustcrypto;
+mod secret_array;
 #[cfg(test)]
 mod wycheproof;
 
 pub use engine::Engine;
-use zeroize::{Zeroize, Zeroizing};
+pub(crate) use info::Info;
+pub(crate) use secret_array::SecretArray;
+use zeroize::Zeroize;
 
 pub(crate) const KEY_LEN: usize = 32;
 pub(crate) const NONCE_LEN: usize = 12;
@@ -47,6 +51,7 @@ enum Keyed {
 }
 
 impl Aead {
+    #[inline(always)]
     pub(crate) fn new(engine: Engine, algorithm: AeadAlgorithm, key: &[u8; KEY_LEN]) -> Self {
         Self(match engine {
             #[cfg(feature = "aws-lc")]
@@ -111,7 +116,7 @@ impl KeyWrap {
         &self,
         aad: &[u8],
         wrapped: &[u8; WRAPPED_LEN],
-    ) -> Result<Zeroizing<[u8; KEY_LEN]>, Rejected> {
+    ) -> Result<SecretArray<KEY_LEN>, Rejected> {
         self.0.unwrap(aad, wrapped)
     }
 }
@@ -127,11 +132,28 @@ impl Expand {
     }
 
     /// Derives `N` bytes; `info` is the concatenation of the parts given.
-    pub(crate) fn derive<const N: usize>(&self, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
+    pub(crate) fn derive<const N: usize>(&self, info: &[&[u8]]) -> SecretArray<N> {
         const { assert!(N <= 255 * HASH_LEN) };
-        let mut output = Zeroizing::new([0; N]);
-        self.0.derive(info, output.as_mut_slice());
+        let mut output = SecretArray::zeroed();
+        let mut whole = Info::new(&[]);
+        info.iter().for_each(|part| whole.push(part));
+        self.0.derive(&whole, output.as_mut_slice());
         output
+    }
+
+    /// As [`derive`](Self::derive) from a new key, and at little more than its cost 32 bytes for
+    /// the info `label || SHA-256(hashed)`, where `hashed` is the concatenation of its parts.
+    pub(crate) fn derive_with_hash<const N: usize>(
+        key: &[u8; KEY_LEN],
+        info: &Info,
+        label: &[u8],
+        hashed: [&[u8]; 2],
+    ) -> (SecretArray<N>, SecretArray<HASH_LEN>) {
+        const { assert!(N <= 2 * HASH_LEN) };
+        let mut output = SecretArray::zeroed();
+        let of_hash =
+            rustcrypto::Expand::derive_with_hash(key, info, output.as_mut_slice(), (label, hashed));
+        (output, of_hash)
     }
 }
 
@@ -140,9 +162,8 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; HASH_LEN] {
     rustcrypto::sha256(parts)
 }
 
-/// Fills `output` with ChaCha20 keystream (RFC 8439), and replaces `key` by keystream that is not in
-/// it. One key must not be used twice.
-pub(crate) fn keystream(key: &mut [u8; KEY_LEN], output: &mut [u8]) {
+/// Fills `output` with ChaCha20 keystream (RFC 8439). One key must not be used twice.
+pub(crate) fn keystream(key: &[u8; KEY_LEN], output: &mut [u8]) {
     rustcrypto::keystream(key, output);
 }
 

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::zeroize_bytes;
 
-use crate::crypto::{KEY_LEN, keystream};
+use crate::crypto::{KEY_LEN, SecretArray, keystream};
 use crate::fork::ForkGuard;
 
 /// A source of random bytes that are fit for keys.
@@ -48,9 +48,9 @@ impl RandomError {
 /// The operating system's random generator.
 ///
 /// Because one system call costs a good part of sealing a small message, small requests are served
-/// per thread from ChaCha20 keyed by the operating system, 512 bytes at a time, with *fast key
+/// per thread from ChaCha20 keyed by the operating system, a KiB at a time, with *fast key
 /// erasure*: each refill replaces its own key, and a byte is erased as it is given out, so nothing
-/// in memory tells what was given out before. Every 32 KiB the operating system is asked again. A
+/// in memory tells what was given out before. Every 31 KiB the operating system is asked again. A
 /// forked child starts anew, so that it shares nothing with its parent. (A child made by the raw
 /// `clone` system call, past the C library, is not noticed.)
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,10 +100,13 @@ impl<R> fmt::Debug for RngSource<R> {
     }
 }
 
-const BUFFER_LEN: usize = 512;
+/// Whole blocks of ChaCha20, as many as its implementations compute at a time.
+const BUFFER_LEN: usize = 1024;
+/// What a refill gives out; the rest of the buffer is the key of the next.
+const TAKEN_LEN: usize = BUFFER_LEN - KEY_LEN;
 const LARGEST_BUFFERED: usize = 64;
-/// Refills between two draws from the operating system: 32 KiB.
-const REFILLS: u32 = 64;
+/// Refills between two draws from the operating system: 31 KiB.
+const REFILLS: u32 = 32;
 
 thread_local! {
     static BUFFER: RefCell<Reserve> = RefCell::new(Reserve::empty());
@@ -112,9 +115,9 @@ thread_local! {
 /// Random bytes that nobody was given yet: the first `left` of `bytes`.
 struct Reserve {
     left: usize,
-    bytes: Zeroizing<[u8; BUFFER_LEN]>,
+    bytes: SecretArray<BUFFER_LEN>,
     /// The key of the next refill.
-    key: Zeroizing<[u8; KEY_LEN]>,
+    key: SecretArray<KEY_LEN>,
     refills: u32,
     fork_guard: ForkGuard,
 }
@@ -123,8 +126,8 @@ impl Reserve {
     fn empty() -> Self {
         Self {
             left: 0,
-            bytes: Zeroizing::new([0; BUFFER_LEN]),
-            key: Zeroizing::new([0; KEY_LEN]),
+            bytes: SecretArray::zeroed(),
+            key: SecretArray::zeroed(),
             refills: 0,
             fork_guard: ForkGuard::new(),
         }
@@ -142,7 +145,7 @@ impl Reserve {
             return from_system(buffer);
         };
         buffer.copy_from_slice(taken);
-        taken.zeroize();
+        zeroize_bytes(taken);
         self.left = rest;
         Ok(())
     }
@@ -150,15 +153,18 @@ impl Reserve {
     fn refill(&mut self) -> Result<(), RandomError> {
         self.left = 0;
         if self.refills.is_multiple_of(REFILLS) {
-            let mut fresh = Zeroizing::new([0; KEY_LEN]);
+            let mut fresh = SecretArray::<KEY_LEN>::zeroed();
             from_system(fresh.as_mut_slice())?;
             for (byte, fresh) in self.key.iter_mut().zip(fresh.iter()) {
                 *byte ^= fresh;
             }
         }
         self.refills = self.refills.wrapping_add(1);
-        keystream(&mut self.key, self.bytes.as_mut_slice());
-        self.left = BUFFER_LEN;
+        keystream(&self.key, self.bytes.as_mut_slice());
+        let (bytes, next_key) = self.bytes.split_at_mut(TAKEN_LEN);
+        self.key.copy_from_slice(next_key);
+        zeroize_bytes(next_key);
+        self.left = bytes.len();
         Ok(())
     }
 }
@@ -174,11 +180,11 @@ mod tests {
     #[test]
     fn bytes_are_erased_as_they_are_given_out() {
         let mut reserve = Reserve::empty();
-        for taken in 1..=BUFFER_LEN / 32 {
+        for taken in 1..=TAKEN_LEN / 32 {
             let mut key = [0; 32];
             reserve.take(&mut key).unwrap();
             assert_ne!(key, [0; 32]);
-            assert_eq!(reserve.left, BUFFER_LEN - taken * 32);
+            assert_eq!(reserve.left, TAKEN_LEN - taken * 32);
             assert!(reserve.bytes[reserve.left..].iter().all(|&byte| byte == 0));
         }
     }

@@ -5,13 +5,13 @@ use std::ops::Deref;
 
 use zeroize::Zeroizing;
 
-use crate::crypto::{KEY_LEN, constant_time_eq};
+use crate::crypto::{KEY_LEN, SecretArray, constant_time_eq};
 use crate::rng::{RandomError, RandomSource};
 
 /// A data key (DEK): exactly 32 uniformly random bytes that encrypt payloads.
 ///
 /// It has no `Clone` and no serialisation; its bytes are zeroized when it is dropped.
-pub struct DataKey(Zeroizing<[u8; KEY_LEN]>);
+pub struct DataKey(SecretArray<KEY_LEN>);
 
 /// The bytes given for a [`DataKey`] are not 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ impl DataKey {
         if bytes.len() != KEY_LEN {
             return Err(DataKeyLength(bytes.len()));
         }
-        let mut key = Zeroizing::new([0; KEY_LEN]);
+        let mut key = SecretArray::zeroed();
         key.copy_from_slice(bytes);
         Ok(Self(key))
     }
@@ -45,8 +45,8 @@ impl DataKey {
     }
 }
 
-impl From<Zeroizing<[u8; KEY_LEN]>> for DataKey {
-    fn from(key: Zeroizing<[u8; KEY_LEN]>) -> Self {
+impl From<SecretArray<KEY_LEN>> for DataKey {
+    fn from(key: SecretArray<KEY_LEN>) -> Self {
         Self(key)
     }
 }
@@ -79,7 +79,7 @@ impl FreshDataKey {
     ///
     /// [`RandomError`] when `random` fails.
     pub fn generate(random: &dyn RandomSource) -> Result<Self, RandomError> {
-        let mut key = Zeroizing::new([0; KEY_LEN]);
+        let mut key = SecretArray::zeroed();
         random.fill(key.as_mut_slice())?;
         Ok(Self(DataKey(key)))
     }

@@ -1,20 +1,26 @@
 //! The engine of the RustCrypto project: pure Rust, hardware-accelerated where the processor allows.
 
+mod expand;
 mod siv;
 
-use aes_gcm::Aes256Gcm;
+use aes::Aes256Enc;
+use aes_gcm::AesGcm;
 use aes_gcm::aead::consts::{U12, U16};
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 use chacha20poly1305::ChaCha20Poly1305;
-use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, Zeroizing};
 
+/// Without the key schedule for AES decryption, which GCM never uses.
+type Aes256Gcm = AesGcm<Aes256Enc, U12>;
+
+pub(super) use self::expand::Expand;
 pub(super) use self::siv::Siv;
-use super::{AeadAlgorithm, HASH_LEN, KEY_LEN, NONCE_LEN, Rejected, TAG_LEN, WRAPPED_LEN};
+use super::{
+    AeadAlgorithm, HASH_LEN, KEY_LEN, NONCE_LEN, Rejected, SecretArray, TAG_LEN, WRAPPED_LEN,
+};
 
 #[expect(
     clippy::large_enum_variant,
@@ -26,6 +32,7 @@ pub(super) enum Aead {
 }
 
 impl Aead {
+    #[inline(always)]
     pub(super) fn new(algorithm: AeadAlgorithm, key: &[u8; KEY_LEN]) -> Self {
         match algorithm {
             AeadAlgorithm::Aes256Gcm => Self::Aes256Gcm(Aes256Gcm::new(key.into())),
@@ -113,28 +120,12 @@ impl KeyWrap {
         &self,
         aad: &[u8],
         wrapped: &[u8; WRAPPED_LEN],
-    ) -> Result<Zeroizing<[u8; KEY_LEN]>, Rejected> {
+    ) -> Result<SecretArray<KEY_LEN>, Rejected> {
         let (ciphertext, tag) = wrapped.split_first_chunk::<KEY_LEN>().ok_or(Rejected)?;
         let tag = tag.try_into().map_err(|_| Rejected)?;
-        let mut key = Zeroizing::new(*ciphertext);
+        let mut key = SecretArray::from(*ciphertext);
         self.0.open(aad, key.as_mut_slice(), tag)?;
         Ok(key)
-    }
-}
-
-pub(super) struct Expand(Hkdf<Sha256>);
-
-impl Expand {
-    #[expect(clippy::expect_used, reason = "a key is as long as a SHA-256 output")]
-    pub(super) fn new(key: &[u8; KEY_LEN]) -> Self {
-        Self(Hkdf::from_prk(key).expect("32 bytes suffice"))
-    }
-
-    #[expect(clippy::expect_used, reason = "the caller checks at compile time")]
-    pub(super) fn derive(&self, info: &[&[u8]], output: &mut [u8]) {
-        self.0
-            .expand_multi_info(info, output)
-            .expect("at most 255 blocks");
     }
 }
 
@@ -146,11 +137,8 @@ pub(super) fn sha256(parts: &[&[u8]]) -> [u8; HASH_LEN] {
     hash.finalize().into()
 }
 
-pub(super) fn keystream(key: &mut [u8; KEY_LEN], output: &mut [u8]) {
+pub(super) fn keystream(key: &[u8; KEY_LEN], output: &mut [u8]) {
     let nonce = [0; NONCE_LEN];
-    let mut cipher = ChaCha20::new((&*key).into(), &nonce.into());
-    key.zeroize();
-    cipher.apply_keystream(key);
-    output.zeroize();
-    cipher.apply_keystream(output);
+    output.fill(0);
+    ChaCha20::new(key.into(), &nonce.into()).apply_keystream(output);
 }

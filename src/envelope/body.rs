@@ -5,9 +5,10 @@ mod wycheproof;
 
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
-use zeroize::Zeroizing;
 
-use crate::crypto::{Aead, AeadAlgorithm, Engine, KEY_LEN, NONCE_LEN, Rejected, TAG_LEN};
+use crate::crypto::{
+    Aead, AeadAlgorithm, Engine, KEY_LEN, NONCE_LEN, Rejected, SecretArray, TAG_LEN,
+};
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN};
 
 /// How many processors work on one message.
@@ -39,7 +40,7 @@ impl Parallelism {
 /// What a body is encrypted with, before it is set up: small, to be moved about.
 pub(crate) struct BodyKey {
     pub(crate) algorithm: AeadAlgorithm,
-    pub(crate) key: Zeroizing<[u8; KEY_LEN]>,
+    pub(crate) key: SecretArray<KEY_LEN>,
     pub(crate) base_nonce: [u8; NONCE_LEN],
     pub(crate) engine: Engine,
     pub(crate) parallelism: Parallelism,
@@ -53,6 +54,7 @@ pub(crate) struct BodyCipher {
 }
 
 impl BodyCipher {
+    #[inline(always)]
     pub(crate) fn new(key: &BodyKey) -> Self {
         Self {
             aead: Aead::new(key.engine, key.algorithm, &key.key),

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use zeroize::Zeroize;
 
-use super::body::BodyCipher;
+use super::body::{BodyCipher, BodyKey};
 use super::record::{NewHeader, RecordKey};
-use super::sealing::{Opening, Sealing, check_message};
+use super::sealing::{MessageHeader, Opening, Sealing, check_message, message_len};
 use super::{EnvelopeEncryptor, MessageOptions, Opened, OpenedInto, Parallelism};
 use crate::context::EncryptionContext;
 use crate::crypto::{Engine, Rejected};
@@ -111,16 +112,15 @@ impl Envelope {
         })
     }
 
-    /// Gets a data key and begins a message with a payload of that length, if it is known.
-    fn begin(
+    /// Gets the data key of a message with a payload of that length, if it is known.
+    fn materials(
         &self,
         options: MessageOptions<'_>,
         payload_len: Option<u64>,
-    ) -> Result<Sealing, Error> {
+    ) -> Result<EncryptionMaterials, Error> {
         self.check(options)?;
         let request = self.encryption_request(options.context, payload_len);
-        let materials = self.keyring.encryption_materials(request)?;
-        self.sealing(materials, options)
+        self.keyring.encryption_materials(request)
     }
 
     #[cfg(feature = "tokio")]
@@ -141,13 +141,60 @@ impl Envelope {
     /// Begins a message with a data key that the keyring gave.
     pub(super) fn sealing(
         &self,
-        materials: EncryptionMaterials,
+        materials: &EncryptionMaterials,
         options: MessageOptions<'_>,
     ) -> Result<Sealing, Error> {
-        let mut sealing = Sealing::new(materials, self.suite, self.random.as_ref(), options)?;
-        sealing.body_key.engine = self.engine;
-        sealing.body_key.parallelism = self.parallelism;
-        Ok(sealing)
+        let begun = self.message_header(materials)?;
+        let mut header = SmallVec::from_elem(0, begun.len()?);
+        let body_key = self.write_header(&begun, options, &mut header)?;
+        Ok(Sealing { header, body_key })
+    }
+
+    /// Seals a message to a new buffer with a data key that the keyring gave.
+    pub(super) fn seal(
+        &self,
+        materials: &EncryptionMaterials,
+        plaintext: &[u8],
+        options: MessageOptions<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        let header = self.message_header(materials)?;
+        let mut message = vec![0; message_len(header.len()?, plaintext.len())?];
+        self.seal_to(&header, plaintext, options, &mut message)?;
+        Ok(message)
+    }
+
+    /// Seals to `message`, which has the length of the message.
+    fn seal_to(
+        &self,
+        header: &MessageHeader<'_>,
+        plaintext: &[u8],
+        options: MessageOptions<'_>,
+        message: &mut [u8],
+    ) -> Result<(), Error> {
+        let (header_bytes, body) = message.split_at_mut(header.len()?.min(message.len()));
+        let body_key = self.write_header(header, options, header_bytes)?;
+        BodyCipher::new(&body_key)
+            .seal(0, plaintext, body)
+            .map_err(|Rejected| LimitExceeded::payload(plaintext.len() as u64).into())
+    }
+
+    fn message_header<'m>(
+        &self,
+        materials: &'m EncryptionMaterials,
+    ) -> Result<MessageHeader<'m>, Error> {
+        MessageHeader::new(materials, self.suite, self.random())
+    }
+
+    fn write_header(
+        &self,
+        header: &MessageHeader<'_>,
+        options: MessageOptions<'_>,
+        bytes: &mut [u8],
+    ) -> Result<BodyKey, LimitExceeded> {
+        let mut body_key = header.write(options, bytes)?;
+        body_key.engine = self.engine;
+        body_key.parallelism = self.parallelism;
+        Ok(body_key)
     }
 
     /// Verifies the header of a message with what the keyring found.
@@ -212,10 +259,8 @@ impl EnvelopeEncryptor for Envelope {
         plaintext: &[u8],
         options: MessageOptions<'_>,
     ) -> Result<Vec<u8>, Error> {
-        let sealing = self.begin(options, Some(plaintext.len() as u64))?;
-        let mut message = vec![0; sealing.message_len(plaintext.len())?];
-        seal_whole(&sealing, plaintext, &mut message)?;
-        Ok(message)
+        let materials = self.materials(options, Some(plaintext.len() as u64))?;
+        self.seal(&materials, plaintext, options)
     }
 
     fn decrypt_with(&self, message: &[u8], options: MessageOptions<'_>) -> Result<Opened, Error> {
@@ -231,9 +276,10 @@ impl EnvelopeEncryptor for Envelope {
         options: MessageOptions<'_>,
         out: &mut [u8],
     ) -> Result<usize, Error> {
-        let sealing = self.begin(options, Some(plaintext.len() as u64))?;
-        let needed = sealing.message_len(plaintext.len())?;
-        seal_whole(&sealing, plaintext, front_of(out, needed)?)?;
+        let materials = self.materials(options, Some(plaintext.len() as u64))?;
+        let header = self.message_header(&materials)?;
+        let needed = message_len(header.len()?, plaintext.len())?;
+        self.seal_to(&header, plaintext, options, front_of(out, needed)?)?;
         Ok(needed)
     }
 
@@ -249,7 +295,7 @@ impl EnvelopeEncryptor for Envelope {
     }
 
     fn begin_sealing(&self, options: MessageOptions<'_>) -> Result<Sealing, Error> {
-        self.begin(options, None)
+        self.sealing(&self.materials(options, None)?, options)
     }
 
     fn begin_opening(
@@ -282,21 +328,6 @@ impl fmt::Debug for Envelope {
             .field("required_context_keys", &self.required_context_keys)
             .finish_non_exhaustive()
     }
-}
-
-/// Seals to `message`, which has the length of the message.
-fn seal_whole(sealing: &Sealing, plaintext: &[u8], message: &mut [u8]) -> Result<(), Error> {
-    let too_small = Error::BufferTooSmall {
-        needed: sealing.header.len(),
-        len: message.len(),
-    };
-    let (header, body) = message
-        .split_at_mut_checked(sealing.header.len())
-        .ok_or(too_small)?;
-    header.copy_from_slice(&sealing.header);
-    BodyCipher::new(&sealing.body_key)
-        .seal(0, plaintext, body)
-        .map_err(|Rejected| LimitExceeded::payload(plaintext.len() as u64).into())
 }
 
 /// A message in memory whose header is verified.

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
+use crate::crypto::SecretArray;
 use smallvec::SmallVec;
 
 use super::MessageOptions;
 use super::body::BodyKey;
-use super::derive::MessageKeys;
-use crate::context::EncryptionContext;
+use super::derive::{MessageKeys, verified};
 use crate::error::Error;
 use crate::format::{
     COMMITMENT_LEN, FormatError, Header, HeaderKind, HeaderParts, Limit, LimitExceeded,
@@ -24,43 +24,60 @@ pub struct Sealing {
     pub(crate) body_key: BodyKey,
 }
 
-impl Sealing {
-    pub(crate) fn new(
-        materials: EncryptionMaterials,
+/// What the header of a message is made of.
+pub(super) struct MessageHeader<'a> {
+    materials: &'a EncryptionMaterials,
+    suite: Suite,
+    salt: Option<[u8; SALT_LEN]>,
+}
+
+impl<'a> MessageHeader<'a> {
+    pub(super) fn new(
+        materials: &'a EncryptionMaterials,
         suite: Suite,
         random: &dyn RandomSource,
-        options: MessageOptions<'_>,
     ) -> Result<Self, Error> {
-        check_wrapped(&materials)?;
-        let mut salt = [0; SALT_LEN];
+        check_wrapped(materials)?;
         let salt = match materials.reuse() {
             Reuse::Fresh => None,
             Reuse::Shared => {
+                let mut salt = [0; SALT_LEN];
                 random.fill(&mut salt)?;
-                Some(&salt)
+                Some(salt)
             }
         };
-        let parts = HeaderParts {
-            suite,
-            kind: HeaderKind::Message,
-            salt,
-            entries: materials.entries(),
-            pad: None,
-        };
-        let keys = MessageKeys::new(materials.data_key());
         Ok(Self {
-            header: committed_header(&parts, &keys, options.context)?,
-            body_key: keys.body_key(&parts, options),
+            materials,
+            suite,
+            salt,
         })
     }
 
-    /// The length of the message with a payload of `payload_len` bytes.
-    pub(crate) fn message_len(&self, payload_len: usize) -> Result<usize, LimitExceeded> {
-        body::check_payload_len(payload_len as u64)?;
-        body::sealed_len(payload_len as u64)
-            .and_then(|len| usize::try_from(len).ok())
-            .and_then(|len| len.checked_add(self.header.len()))
-            .ok_or(LimitExceeded::payload(payload_len as u64))
+    pub(super) fn len(&self) -> Result<usize, LimitExceeded> {
+        header_len(&self.parts())
+    }
+
+    /// Writes the header to `header`, which has its length, and gives the key of the body.
+    pub(super) fn write(
+        &self,
+        options: MessageOptions<'_>,
+        header: &mut [u8],
+    ) -> Result<BodyKey, LimitExceeded> {
+        let parts = self.parts();
+        let keys = MessageKeys::new(self.materials.data_key());
+        write_committed(&parts, header, |uncommitted| {
+            keys.body_key(&parts, uncommitted, options)
+        })
+    }
+
+    fn parts(&self) -> HeaderParts<'_> {
+        HeaderParts {
+            suite: self.suite,
+            kind: HeaderKind::Message,
+            salt: self.salt.as_ref(),
+            entries: self.materials.entries(),
+            pad: None,
+        }
     }
 }
 
@@ -72,25 +89,41 @@ pub(super) fn check_wrapped(materials: &EncryptionMaterials) -> Result<(), Error
     }
 }
 
-pub(super) fn committed_header(
+/// The length of the message with a payload of `payload_len` bytes.
+pub(super) fn message_len(header_len: usize, payload_len: usize) -> Result<usize, LimitExceeded> {
+    body::check_payload_len(payload_len as u64)?;
+    body::sealed_len(payload_len as u64)
+        .and_then(|len| usize::try_from(len).ok())
+        .and_then(|len| len.checked_add(header_len))
+        .ok_or(LimitExceeded::payload(payload_len as u64))
+}
+
+/// Writes a header of its length; `derive` gives, for what precedes the commitment, the commitment
+/// and the key of what follows.
+pub(super) fn write_committed<K>(
     parts: &HeaderParts<'_>,
-    keys: &MessageKeys,
-    context: &EncryptionContext,
-) -> Result<SmallVec<[u8; 256]>, LimitExceeded> {
-    let len = parts.len();
+    header: &mut [u8],
+    derive: impl FnOnce(&[u8]) -> (SecretArray<COMMITMENT_LEN>, K),
+) -> Result<K, LimitExceeded> {
     let over = LimitExceeded {
         limit: Limit::Header,
-        size: len as u64,
+        size: header.len() as u64,
         max: MAX_HEADER_LEN as u64,
     };
-    LimitExceeded::check(Limit::Header, len, MAX_HEADER_LEN)?;
-    let mut header = SmallVec::from_elem(0, len);
     let (uncommitted, commitment) = header
         .split_last_chunk_mut::<COMMITMENT_LEN>()
         .ok_or(over)?;
     parts.write_uncommitted(uncommitted).map_err(|_| over)?;
-    *commitment = *keys.commitment(context, uncommitted);
-    Ok(header)
+    let (derived, key) = derive(uncommitted);
+    *commitment = *derived;
+    Ok(key)
+}
+
+/// The length of a header, commitment included.
+pub(super) fn header_len(parts: &HeaderParts<'_>) -> Result<usize, LimitExceeded> {
+    let len = parts.len();
+    LimitExceeded::check(Limit::Header, len, MAX_HEADER_LEN)?;
+    Ok(len)
 }
 
 /// A message whose header is verified, and whose body is to be opened by a stream.
@@ -110,9 +143,9 @@ impl Opening {
     ) -> Result<Self, Error> {
         let materials = held(header, unwrapped)?;
         let keys = MessageKeys::new(materials.data_key());
-        keys.verify(header, options.context)?;
+        let derived = keys.body_key(header.parts(), header.uncommitted(), options);
         Ok(Self {
-            body_key: keys.body_key(header.parts(), options),
+            body_key: verified(header, derived)?,
             opened_by: materials.entry(),
         })
     }

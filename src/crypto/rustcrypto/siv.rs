@@ -7,9 +7,9 @@ use aes::Aes256Enc;
 use aes::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use polyval::Polyval;
 use polyval::universal_hash::UniversalHash;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, zeroize_bytes};
 
-use crate::crypto::{KEY_LEN, NONCE_LEN, Rejected, TAG_LEN, constant_time_eq};
+use crate::crypto::{KEY_LEN, NONCE_LEN, Rejected, SecretArray, TAG_LEN, constant_time_eq};
 
 const BLOCK_LEN: usize = 16;
 
@@ -26,7 +26,7 @@ impl Siv {
     /// Derives the keys of all messages with this nonce (RFC 8452 section 4).
     pub(in crate::crypto) fn new(key: &[u8; KEY_LEN], nonce: [u8; NONCE_LEN]) -> Self {
         let generating = Aes256Enc::new(key.into());
-        let mut keys = Zeroizing::new([0; BLOCK_LEN + KEY_LEN]);
+        let mut keys = SecretArray::<{ BLOCK_LEN + KEY_LEN }>::zeroed();
         for (counter, half) in (0u32..).zip(keys.chunks_exact_mut(BLOCK_LEN / 2)) {
             let mut block = [0; BLOCK_LEN];
             let (count, rest) = block.split_at_mut(4);
@@ -38,9 +38,9 @@ impl Siv {
             block.zeroize();
         }
         let (authentication, encryption) = keys.split_at(BLOCK_LEN);
-        let mut authentication_key = Zeroizing::new([0; BLOCK_LEN]);
+        let mut authentication_key = SecretArray::<BLOCK_LEN>::zeroed();
         authentication_key.copy_from_slice(authentication);
-        let mut encryption_key = Zeroizing::new([0; KEY_LEN]);
+        let mut encryption_key = SecretArray::<KEY_LEN>::zeroed();
         encryption_key.copy_from_slice(encryption);
         Self {
             authentication: Polyval::new((&*authentication_key).into()),
@@ -72,13 +72,13 @@ impl Siv {
     }
 
     fn tag(&self, aad: &[u8], plaintext: &[u8]) -> [u8; TAG_LEN] {
-        let mut polyval = self.authentication.clone();
-        polyval.update_padded(aad);
-        polyval.update_padded(plaintext);
         let mut lengths = [0; BLOCK_LEN];
         let (of_aad, of_plaintext) = lengths.split_at_mut(BLOCK_LEN / 2);
         of_aad.copy_from_slice(&(aad.len() as u64 * 8).to_le_bytes());
         of_plaintext.copy_from_slice(&(plaintext.len() as u64 * 8).to_le_bytes());
+        let mut polyval = self.authentication.clone();
+        polyval.update_padded(aad);
+        polyval.update_padded(plaintext);
         polyval.update(&[lengths.into()]);
         let mut tag: AesBlock = polyval.finalize();
         for (byte, nonce) in tag.iter_mut().zip(self.nonce) {
@@ -108,9 +108,7 @@ impl Siv {
                 *byte ^= key;
             }
         }
-        keystream
-            .iter_mut()
-            .for_each(|block| block.as_mut_slice().zeroize());
+        keystream.iter_mut().for_each(|block| zeroize_bytes(block));
     }
 }
 

@@ -148,7 +148,6 @@ impl ForkableState for Cache {
 
 #[cfg(test)]
 mod tests {
-    use zeroize::Zeroizing;
 
     use super::*;
     use crate::{Engine, Suite};
@@ -160,7 +159,7 @@ mod tests {
     fn header(key: u8) -> Arc<OpenHeader> {
         Arc::new(OpenHeader {
             bytes: Box::new([key]),
-            key: RecordKey::new(Engine::Auto, Suite::Aes256Gcm, Zeroizing::new([key; 32])),
+            key: RecordKey::new(Engine::Auto, Suite::Aes256Gcm, [key; 32].into()),
         })
     }
 

@@ -1,11 +1,9 @@
 //! A header of records, and the key that it gives.
 
-use zeroize::Zeroizing;
-
 use crate::context::EncryptionContext;
-use crate::crypto::{Aead, Engine, KEY_LEN, NONCE_LEN, Rejected, constant_time_eq};
-use crate::envelope::derive::MessageKeys;
-use crate::envelope::sealing::{check_wrapped, committed_header, held};
+use crate::crypto::{Aead, Engine, KEY_LEN, NONCE_LEN, Rejected, SecretArray, constant_time_eq};
+use crate::envelope::derive::{MessageKeys, verified};
+use crate::envelope::sealing::{check_wrapped, header_len, held, write_committed};
 use crate::error::Error;
 use crate::format::{
     FormatError, Header, HeaderId, HeaderKind, HeaderParts, RECORD_MARK, Record, RecordMut,
@@ -17,14 +15,14 @@ use crate::rng::RandomSource;
 /// The key of the records under one header.
 pub(crate) struct RecordKey {
     aead: Aead,
-    key: Zeroizing<[u8; KEY_LEN]>,
+    key: SecretArray<KEY_LEN>,
 }
 
 impl RecordKey {
     pub(in crate::envelope) fn new(
         engine: Engine,
         suite: Suite,
-        key: Zeroizing<[u8; KEY_LEN]>,
+        key: SecretArray<KEY_LEN>,
     ) -> Self {
         Self {
             aead: Aead::new(engine, suite.aead(), &key),
@@ -41,8 +39,8 @@ impl RecordKey {
     ) -> Result<Self, Error> {
         let materials = held(header, unwrapped)?;
         let keys = MessageKeys::new(materials.data_key());
-        keys.verify(header, context)?;
-        Ok(keys.record_key(header.parts(), context, engine))
+        let derived = keys.record_key(header.parts(), header.uncommitted(), context, engine);
+        verified(header, derived)
     }
 
     /// Writes all of `record`, which is longer than `plaintext` by the overhead.
@@ -106,10 +104,14 @@ impl NewHeader {
             pad: None,
         };
         let keys = MessageKeys::new(materials.data_key());
+        let mut bytes = vec![0; header_len(&parts)?];
+        let key = write_committed(&parts, &mut bytes, |uncommitted| {
+            keys.record_key(&parts, uncommitted, context, engine)
+        })?;
         Ok(Self {
             id: HeaderId::of_salt(&salt),
-            bytes: committed_header(&parts, &keys, context)?.into_vec(),
-            key: keys.record_key(&parts, context, engine),
+            bytes,
+            key,
         })
     }
 }

@@ -3,7 +3,7 @@ use tokio::task::{spawn_blocking, yield_now};
 use crate::context::EncryptionContext;
 use crate::crypto::Rejected;
 use crate::envelope::body::BodyCipher;
-use crate::envelope::sealing::{Opening, Sealing, check_message};
+use crate::envelope::sealing::{Opening, Sealing, check_message, message_len};
 use crate::envelope::{Envelope, MessageOptions, Opened};
 use crate::error::Error;
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, payload_len};
@@ -91,7 +91,7 @@ impl AsyncEnvelope {
         let sealing = self
             .begin_sealing(options, Some(plaintext.len() as u64))
             .await?;
-        let mut message = vec![0; sealing.message_len(plaintext.len())?];
+        let mut message = vec![0; message_len(sealing.header.len(), plaintext.len())?];
         let (header, body) = message
             .split_at_mut_checked(sealing.header.len())
             .ok_or(over(Rejected))?;
@@ -169,7 +169,7 @@ impl AsyncEnvelope {
                 .await?
             }
         };
-        self.envelope.sealing(materials, options)
+        self.envelope.sealing(&materials, options)
     }
 
     /// Begins to open a message; `front` are its bytes, from the header on.
