@@ -28,7 +28,94 @@ fn main() {
         against::<Aes256Gcm>(Suite::Aes256Gcm, "", len);
         against::<ChaCha20Poly1305>(Suite::ChaCha20Poly1305, "_chacha", len);
     }
+    streams_in_cache();
     streams();
+}
+
+/// Streams of as many bytes from and to a few MiB that are used again and again: what streaming
+/// costs beside the cipher, without what the memory behind it costs.
+fn streams_in_cache() {
+    let len = 256 * 1024 * 1024;
+    let piece = vec![0x5a; 1024 * 1024];
+    let pieces = len / piece.len();
+    let root_key = RootKey::generate().expect("the system has randomness");
+    let envelope = Envelope::new(SingleKeyring::software(&root_key));
+    let context = EncryptionContext::new([("tenant", "acme")]).expect("one short pair");
+    let options = MessageOptions::new(&context);
+    let message_pieces = 8;
+    let message = envelope
+        .encrypt_with(&piece.repeat(message_pieces), options)
+        .expect("it seals");
+    let engine = Engine::<Aes256Gcm>::new();
+    let engine_sealed = RefCell::new(vec![0; Engine::<Aes256Gcm>::sealed_len(piece.len())]);
+    let opened = RefCell::new(vec![0; piece.len()]);
+    let rounds = rounds().min(STREAM_ROUNDS);
+
+    let comparison = compare(
+        rounds,
+        || {
+            let sink = Ring::new(2 * piece.len());
+            let mut writer = EncryptWriter::new(&envelope, sink, options).expect("it begins");
+            for _ in 0..pieces {
+                writer.write_all(black_box(&piece)).expect("it seals");
+            }
+            writer.finish().expect("it ends");
+        },
+        || {
+            for _ in 0..pieces {
+                engine.seal(black_box(&piece), &mut engine_sealed.borrow_mut());
+            }
+        },
+    );
+    report("stream/seal in cache", len, &comparison);
+    let comparison = compare(
+        rounds,
+        || {
+            for _ in 0..pieces / message_pieces {
+                let mut reader =
+                    DecryptReader::new(&envelope, &message[..], options).expect("it begins");
+                for _ in 0..message_pieces {
+                    reader
+                        .read_exact(&mut opened.borrow_mut())
+                        .expect("it opens");
+                }
+            }
+        },
+        || {
+            for _ in 0..pieces {
+                engine.open(&engine_sealed.borrow(), &mut opened.borrow_mut());
+            }
+        },
+    );
+    report("stream/open in cache", len, &comparison);
+}
+
+/// Keeps the last bytes that were written to it.
+struct Ring {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Ring {
+    fn new(len: usize) -> Self {
+        Self {
+            bytes: vec![0; len],
+            at: 0,
+        }
+    }
+}
+
+impl Write for Ring {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let len = bytes.len().min(self.bytes.len() - self.at);
+        self.bytes[self.at..self.at + len].copy_from_slice(&bytes[..len]);
+        self.at = (self.at + len) % self.bytes.len();
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Streams from memory to memory: each byte is copied once more than by the engine.

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 
 use common::FixedRandom;
 use proptest::prelude::*;
@@ -80,4 +80,91 @@ fn a_changed_chunk_is_found_wherever_it_is() {
         assert!(payload.starts_with(&opened), "{chunk}");
         assert!(opened.len() <= chunk * 16384, "{chunk}");
     }
+}
+
+/// Takes and gives a few KiB at a time, and fails at every third call.
+struct Failing<T> {
+    inner: T,
+    calls: usize,
+}
+
+impl<T> Failing<T> {
+    fn new(inner: T) -> Self {
+        Self { inner, calls: 0 }
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        self.calls += 1;
+        match self.calls % 3 {
+            0 => Err(ErrorKind::TimedOut.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Write for Failing<Vec<u8>> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.check()?;
+        self.inner.write(&bytes[..bytes.len().min(300_000)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Failing<&[u8]> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.check()?;
+        let len = buffer.len().min(700_000);
+        self.inner.read(&mut buffer[..len])
+    }
+}
+
+#[test]
+fn a_failing_disk_loses_nothing_while_other_threads_work() {
+    let context = EncryptionContext::empty();
+    let options = MessageOptions::new(&context);
+    let payload: Vec<u8> = (0..=250).cycle().take(5 * BATCH + 77).collect();
+    let expected = fixed().encrypt(&payload, &context).unwrap();
+
+    let mut failures = 0;
+    let mut retry = |error: io::Error| {
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        failures += 1;
+    };
+    let mut writer = EncryptWriter::new(&parallel(), Failing::new(Vec::new()), options).unwrap();
+    let mut rest = &payload[..];
+    while !rest.is_empty() {
+        match writer.write(rest) {
+            Ok(len) => rest = &rest[len..],
+            Err(error) => retry(error),
+        }
+    }
+    while let Err(error) = writer.flush() {
+        retry(error);
+    }
+    assert_eq!(
+        writer.get_ref().inner,
+        expected[..writer.get_ref().inner.len()]
+    );
+
+    let source = Failing::new(&expected[..]);
+    let mut reader = loop {
+        match DecryptReader::new(&parallel(), Failing::new(source.inner), options) {
+            Ok(reader) => break reader,
+            Err(error) => retry(error),
+        }
+    };
+    let mut opened = vec![0; payload.len()];
+    let mut filled = 0;
+    while filled < opened.len() {
+        match reader.read(&mut opened[filled..]) {
+            Ok(0) => panic!("ended at {filled}"),
+            Ok(len) => filled += len,
+            Err(error) => retry(error),
+        }
+    }
+    assert!(opened == payload);
+    assert!(failures > 8, "{failures}");
 }

@@ -21,7 +21,7 @@ pub enum Parallelism {
     #[default]
     Serial,
     /// All threads of the current rayon pool, 64 chunks (1 MiB) at a time. A stream then takes
-    /// 2 MiB of memory.
+    /// 3 MiB of memory, and reads or writes one batch while the next is opened or sealed.
     #[cfg(feature = "rayon")]
     Rayon,
 }

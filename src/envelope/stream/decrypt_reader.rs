@@ -46,6 +46,8 @@ pub struct DecryptReader<R: Read> {
     /// The place to read on from, while `inner` is somewhere else.
     lost: Option<u64>,
     opened_by: usize,
+    /// An error of `inner` from when the call gave plaintext all the same.
+    owed: Option<io::Error>,
 }
 
 impl<R: Read> DecryptReader<R> {
@@ -82,9 +84,24 @@ impl<R: Read> DecryptReader<R> {
                     body_start: None,
                     lost: None,
                     opened_by: opening.opened_by,
+                    owed: None,
                 });
             }
         }
+    }
+
+    /// Reads more while other threads open what is at hand.
+    #[cfg(feature = "rayon")]
+    fn read_beside(&mut self, payload: &mut [u8]) -> io::Result<usize> {
+        let inner = &mut self.inner;
+        let (opened, read) = self
+            .core
+            .read_beside(payload, |free| read_some(inner, free))?;
+        match read {
+            Ok(len) => self.consumed += len as u64,
+            Err(error) => self.owed = Some(error),
+        }
+        Ok(opened)
     }
 
     /// The number, from 0, of the wrapped key that opened the message.
@@ -106,7 +123,14 @@ impl<R: Read> Read for DecryptReader<R> {
         if self.lost.is_some() {
             return Err(io::Error::other("the last seek failed; seek again first"));
         }
+        if let Some(owed) = self.owed.take() {
+            return Err(owed);
+        }
         loop {
+            #[cfg(feature = "rayon")]
+            if self.core.reads_beside(payload) {
+                return self.read_beside(payload);
+            }
             match self.core.read(payload)? {
                 Progress::Plain(len) => return Ok(len),
                 Progress::NeedsInput => {
@@ -195,6 +219,7 @@ impl<R: Read + Seek> DecryptReader<R> {
     }
 
     fn go_to(&mut self, place: u64) -> io::Result<()> {
+        self.owed = None;
         let number = place / CHUNK_LEN as u64;
         self.seek_to_chunk(number)?;
         let skip = usize::try_from(place % CHUNK_LEN as u64).unwrap_or(0);

@@ -11,7 +11,8 @@ use crate::error::Error;
 /// refuses it as that. It takes 128 KiB of memory, whatever the length.
 ///
 /// After an error of `W` nothing is lost: the call that failed took none of its bytes, and may be
-/// made again.
+/// made again. With [`Parallelism::Rayon`](crate::Parallelism) one batch is written while the next is
+/// sealed; an error of `W` is then returned by the next call.
 ///
 /// ```
 /// use std::io::Write;
@@ -30,6 +31,8 @@ use crate::error::Error;
 pub struct EncryptWriter<W: Write> {
     core: SealCore,
     inner: W,
+    /// An error of `inner` from when the bytes given with the call were taken all the same.
+    owed: Option<io::Error>,
 }
 
 impl<W: Write> EncryptWriter<W> {
@@ -44,7 +47,11 @@ impl<W: Write> EncryptWriter<W> {
         options: MessageOptions<'_>,
     ) -> Result<Self, Error> {
         let core = SealCore::new(envelope.begin_sealing(options)?);
-        Ok(Self { core, inner })
+        Ok(Self {
+            core,
+            inner,
+            owed: None,
+        })
     }
 
     /// Seals what is left, writes it, flushes, and returns `W`.
@@ -66,20 +73,38 @@ impl<W: Write> EncryptWriter<W> {
     }
 
     fn write_pending(&mut self) -> io::Result<()> {
+        if let Some(owed) = self.owed.take() {
+            return Err(owed);
+        }
         while !self.core.pending().is_empty() {
-            match self.inner.write(self.core.pending()) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(len) => self.core.advance(len),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            let len = write_some(&mut self.inner, self.core.pending())?;
+            self.core.advance(len);
         }
         Ok(())
+    }
+
+    /// Writes what is pending while the next batch is sealed.
+    #[cfg(feature = "rayon")]
+    fn write_beside(&mut self, plaintext: &[u8]) -> io::Result<usize> {
+        let inner = &mut self.inner;
+        let (taken, written) = self.core.push_beside(plaintext, |outbox| {
+            while !outbox.pending().is_empty() {
+                let len = write_some(inner, outbox.pending())?;
+                outbox.advance(len);
+            }
+            Ok(())
+        })?;
+        self.owed = written.err();
+        Ok(taken)
     }
 }
 
 impl<W: Write> Write for EncryptWriter<W> {
     fn write(&mut self, plaintext: &[u8]) -> io::Result<usize> {
+        #[cfg(feature = "rayon")]
+        if self.owed.is_none() && self.core.pushes_beside(plaintext) {
+            return self.write_beside(plaintext);
+        }
         self.write_pending()?;
         self.core.push(plaintext)
     }
@@ -96,5 +121,15 @@ impl<W: Write> Write for EncryptWriter<W> {
 impl<W: Write> fmt::Debug for EncryptWriter<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EncryptWriter").finish_non_exhaustive()
+    }
+}
+
+fn write_some(inner: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match inner.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            written => return written,
+        }
     }
 }

@@ -17,6 +17,9 @@ pub(crate) struct OpenCore {
     /// The number of the next chunk to be opened.
     number: u64,
     sealed: Window<Vec<u8>>,
+    /// What the next batch is read into while one is opened.
+    #[cfg(feature = "rayon")]
+    ahead: Vec<u8>,
     plain: Window<Zeroizing<Vec<u8>>>,
     /// The plaintext bytes that a seek must drop from the front of the next chunk.
     skip: usize,
@@ -72,6 +75,8 @@ impl OpenCore {
                 buffer: sealed,
                 range: filled,
             },
+            #[cfg(feature = "rayon")]
+            ahead: Vec::new(),
             plain: Window {
                 buffer: Zeroizing::new(vec![0; batch * CHUNK_LEN]),
                 range: 0..0,
@@ -143,6 +148,56 @@ impl OpenCore {
         }
     }
 
+    /// Whether [`read_beside`](Self::read_beside) may be called: the caller wants more than what
+    /// is at hand gives.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn reads_beside(&self, out: &[u8]) -> bool {
+        let full = self.sealed.filled().len() / SEALED_CHUNK_LEN;
+        self.cipher.parallelism() == Parallelism::Rayon
+            && self.failure.is_none()
+            && self.plain.filled().is_empty()
+            && (self.skip, self.sought, self.input_ended) == (0, false, false)
+            && full > 1
+            && out.len() > full * CHUNK_LEN
+    }
+
+    /// Has all full chunks opened to `out` by other threads while `fill` reads more of the body.
+    /// Returns the bytes of plaintext, and what `fill` returned.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn read_beside(
+        &mut self,
+        out: &mut [u8],
+        fill: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<(usize, io::Result<usize>)> {
+        let full = self.sealed.filled().len() / SEALED_CHUNK_LEN;
+        self.check_room(full)?;
+        let (sealed, rest) = self.sealed.filled().split_at(full * SEALED_CHUNK_LEN);
+        let rest_len = rest.len();
+        self.ahead.resize(self.sealed.buffer.len(), 0);
+        let (front, free) = self.ahead.split_at_mut(rest_len);
+        front.copy_from_slice(rest);
+        let (plain, _) = out.split_at_mut(full * CHUNK_LEN);
+        let (cipher, number) = (&self.cipher, self.number);
+        let mut opened = Ok(());
+        let filled = rayon::in_place_scope(|scope| {
+            scope.spawn(|_| opened = cipher.open_full(number, sealed, plain));
+            fill(free)
+        });
+        if opened.is_err() {
+            out.iter_mut()
+                .take(full * CHUNK_LEN)
+                .for_each(|byte| *byte = 0);
+            return self.fail(Failure::Rejected);
+        }
+        self.number += full as u64;
+        std::mem::swap(&mut self.sealed.buffer, &mut self.ahead);
+        self.sealed.range = 0..rest_len;
+        if let Ok(len) = filled {
+            self.put(len);
+        }
+        Ok((full * CHUNK_LEN, filled))
+    }
+
     /// The place of the next byte in the payload.
     pub(crate) fn position(&self) -> u64 {
         let opened = match self.payload_len {
@@ -207,9 +262,7 @@ impl OpenCore {
 
     /// Opens so many full chunks, to `direct` or to the plaintext buffer.
     fn open_full(&mut self, chunks: usize, direct: Option<&mut [u8]>) -> io::Result<()> {
-        if check_payload_len((self.number + chunks as u64) * CHUNK_LEN as u64).is_err() {
-            return self.fail(Failure::TooLong);
-        }
+        self.check_room(chunks)?;
         let buffered = direct.is_none();
         let plain_len = chunks * CHUNK_LEN;
         let sealed = self.sealed.filled().get(..chunks * SEALED_CHUNK_LEN);
@@ -233,6 +286,18 @@ impl OpenCore {
             self.plain.range = std::mem::take(&mut self.skip)..plain_len;
         }
         Ok(())
+    }
+
+    /// Refuses a payload that with so many more chunks is longer than a payload may be.
+    fn check_room(&mut self, chunks: usize) -> io::Result<()> {
+        let len = self
+            .number
+            .saturating_add(chunks as u64)
+            .saturating_mul(CHUNK_LEN as u64);
+        match check_payload_len(len) {
+            Ok(()) => Ok(()),
+            Err(_) => self.fail(Failure::TooLong),
+        }
     }
 
     /// Opens the last chunk: what is left of the body, less than a full chunk.

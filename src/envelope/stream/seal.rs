@@ -21,10 +21,30 @@ pub(crate) struct SealCore {
     number: u64,
     /// Plaintext that is not sealed yet, less than a batch.
     plain: Zeroizing<Vec<u8>>,
-    sealed: Vec<u8>,
-    /// The bytes of `sealed` that were taken.
-    taken: usize,
+    outbox: Outbox,
+    /// Sealed while the outbox was being written, and to be written after it.
+    #[cfg(feature = "rayon")]
+    next: Vec<u8>,
     finished: bool,
+}
+
+/// Sealed bytes that are to be written.
+pub(crate) struct Outbox {
+    sealed: Vec<u8>,
+    /// The bytes of `sealed` that were written.
+    taken: usize,
+}
+
+impl Outbox {
+    /// The bytes that are to be written next.
+    pub(crate) fn pending(&self) -> &[u8] {
+        self.sealed.get(self.taken..).unwrap_or_default()
+    }
+
+    /// Takes note that the first `len` pending bytes were written.
+    pub(crate) fn advance(&mut self, len: usize) {
+        self.taken = self.sealed.len().min(self.taken.saturating_add(len));
+    }
 }
 
 impl SealCore {
@@ -36,20 +56,25 @@ impl SealCore {
             cipher: BodyCipher::new(&sealing.body_key),
             number: 0,
             plain: Zeroizing::new(Vec::with_capacity(batch * CHUNK_LEN)),
-            sealed,
-            taken: 0,
+            outbox: Outbox { sealed, taken: 0 },
+            #[cfg(feature = "rayon")]
+            next: Vec::new(),
             finished: false,
         }
     }
 
     /// The bytes of the message that are to be written next.
     pub(crate) fn pending(&self) -> &[u8] {
-        self.sealed.get(self.taken..).unwrap_or_default()
+        self.outbox.pending()
     }
 
     /// Takes note that the first `len` pending bytes were written.
     pub(crate) fn advance(&mut self, len: usize) {
-        self.taken = self.sealed.len().min(self.taken.saturating_add(len));
+        self.outbox.advance(len);
+        #[cfg(feature = "rayon")]
+        if self.outbox.pending().is_empty() && !self.next.is_empty() {
+            self.send_next();
+        }
     }
 
     /// The plaintext bytes that are sealed at a time.
@@ -74,8 +99,7 @@ impl SealCore {
         if !self.pending().is_empty() {
             return Ok(0);
         }
-        let before = self.number.saturating_mul(CHUNK_LEN as u64) + self.plain.len() as u64;
-        check_payload_len(before.saturating_add(input.len() as u64)).map_err(Error::from)?;
+        self.check_room(input.len())?;
         let batch = self.batch_len();
         let enough = match self.cipher.parallelism() {
             Parallelism::Serial => CHUNK_LEN,
@@ -85,8 +109,13 @@ impl SealCore {
         if self.plain.is_empty() && input.len() >= enough {
             let chunks = input.len().min(batch) / CHUNK_LEN;
             let (full, _) = input.split_at(chunks * CHUNK_LEN);
-            seal_full(&self.cipher, &mut self.number, full, &mut self.sealed)?;
-            self.taken = 0;
+            seal_full(
+                &self.cipher,
+                &mut self.number,
+                full,
+                &mut self.outbox.sealed,
+            )?;
+            self.outbox.taken = 0;
             return Ok(full.len());
         }
         let room = batch.saturating_sub(self.plain.len());
@@ -98,6 +127,53 @@ impl SealCore {
         Ok(taken.len())
     }
 
+    /// Whether [`push_beside`](Self::push_beside) may be called.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn pushes_beside(&self, input: &[u8]) -> bool {
+        self.cipher.parallelism() == Parallelism::Rayon
+            && !self.finished
+            && self.plain.is_empty()
+            && self.next.is_empty()
+            && input.len() >= self.batch_len()
+    }
+
+    /// Takes a batch from the front of `input`, and has it sealed by other threads while `write`
+    /// writes the outbox. Returns the bytes taken, and what `write` returned.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn push_beside(
+        &mut self,
+        input: &[u8],
+        write: impl FnOnce(&mut Outbox) -> io::Result<()>,
+    ) -> io::Result<(usize, io::Result<()>)> {
+        self.check_room(input.len())?;
+        let (full, _) = input.split_at(self.batch_len().min(input.len()));
+        let (cipher, number, next) = (&self.cipher, &mut self.number, &mut self.next);
+        let mut sealed = Ok(());
+        let written = rayon::in_place_scope(|scope| {
+            scope.spawn(|_| sealed = seal_full(cipher, number, full, next));
+            write(&mut self.outbox)
+        });
+        sealed?;
+        if self.outbox.pending().is_empty() {
+            self.send_next();
+        }
+        Ok((full.len(), written))
+    }
+
+    #[cfg(feature = "rayon")]
+    fn send_next(&mut self) {
+        std::mem::swap(&mut self.outbox.sealed, &mut self.next);
+        self.outbox.taken = 0;
+        self.next.clear();
+    }
+
+    /// Refuses a payload that with `len` more bytes is longer than a payload may be.
+    fn check_room(&self, len: usize) -> io::Result<()> {
+        let before = self.number.saturating_mul(CHUNK_LEN as u64) + self.plain.len() as u64;
+        check_payload_len(before.saturating_add(len as u64)).map_err(Error::from)?;
+        Ok(())
+    }
+
     /// Seals all full chunks that were gathered, so that they can be written.
     pub(crate) fn seal_gathered(&mut self) -> io::Result<()> {
         let full_len = self.plain.len() / CHUNK_LEN * CHUNK_LEN;
@@ -106,8 +182,13 @@ impl SealCore {
         }
         let (full, rest) = self.plain.split_at(full_len);
         let rest_len = rest.len();
-        seal_full(&self.cipher, &mut self.number, full, &mut self.sealed)?;
-        self.taken = 0;
+        seal_full(
+            &self.cipher,
+            &mut self.number,
+            full,
+            &mut self.outbox.sealed,
+        )?;
+        self.outbox.taken = 0;
         self.plain.copy_within(full_len.., 0);
         if let Some(moved) = self.plain.get_mut(rest_len..) {
             moved.zeroize();
@@ -123,10 +204,10 @@ impl SealCore {
         }
         let chunks = self.plain.len() / CHUNK_LEN + 1;
         let sealed_len = self.plain.len() + chunks * (SEALED_CHUNK_LEN - CHUNK_LEN);
-        self.sealed.resize(sealed_len, 0);
-        self.taken = 0;
+        self.outbox.sealed.resize(sealed_len, 0);
+        self.outbox.taken = 0;
         self.cipher
-            .seal(self.number, &self.plain, &mut self.sealed)
+            .seal(self.number, &self.plain, &mut self.outbox.sealed)
             .map_err(|Rejected| self.refused())?;
         self.plain.zeroize();
         self.finished = true;
