@@ -362,3 +362,63 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Window<B> {
         len
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{AeadAlgorithm, Engine, KEY_LEN, NONCE_LEN};
+
+    const LAST_CHUNK: u64 = (1 << 38) - 1;
+
+    /// Before the chunk of that number, with what `sealed` gives of the body at hand.
+    fn at_chunk(number: u64, seal: impl FnOnce(&BodyCipher) -> Vec<u8>) -> OpenCore {
+        let body_key = BodyKey {
+            algorithm: AeadAlgorithm::Aes256Gcm,
+            key: [7; KEY_LEN].into(),
+            base_nonce: [9; NONCE_LEN],
+            engine: Engine::default(),
+            parallelism: Parallelism::Serial,
+        };
+        let sealed = seal(&BodyCipher::new(&body_key));
+        let filled = 0..sealed.len();
+        let mut core = OpenCore::new(&body_key, sealed, filled);
+        core.number = number;
+        core
+    }
+
+    fn seal_chunk(cipher: &BodyCipher, number: u64, len: usize) -> Vec<u8> {
+        let mut sealed = vec![0; len + TAG_LEN];
+        cipher
+            .seal_chunk(number, &vec![1; len], &mut sealed)
+            .unwrap();
+        sealed
+    }
+
+    #[test]
+    fn the_last_chunk_of_the_longest_payload_is_short() {
+        let mut core = at_chunk(LAST_CHUNK, |cipher| {
+            seal_chunk(cipher, LAST_CHUNK, CHUNK_LEN - 1)
+        });
+        core.put(0);
+        let mut plain = vec![0; CHUNK_LEN];
+        let Ok(Progress::Plain(len)) = core.read(&mut plain) else {
+            panic!("it is as long as a payload may be");
+        };
+        assert_eq!(len, CHUNK_LEN - 1);
+        assert_eq!(core.payload_len(), Some((1 << 52) - 1));
+    }
+
+    #[test]
+    fn a_full_chunk_after_that_is_refused_unopened() {
+        let mut core = at_chunk(LAST_CHUNK, |cipher| {
+            seal_chunk(cipher, LAST_CHUNK, CHUNK_LEN)
+        });
+        let mut plain = vec![0; CHUNK_LEN];
+        for _ in 0..2 {
+            let refused = core.read(&mut plain).err().unwrap();
+            assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+            assert_eq!(core.failure(), Some(Failure::TooLong));
+        }
+        assert_eq!(plain, [0; CHUNK_LEN]);
+    }
+}

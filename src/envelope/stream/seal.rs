@@ -233,3 +233,65 @@ fn seal_full(
     *number += chunks as u64;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        EncryptionContext, Envelope, EnvelopeEncryptor, MessageOptions, RootKey, SingleKeyring,
+    };
+
+    const LAST_CHUNK: u64 = (1 << 38) - 1;
+
+    fn at_chunk(number: u64, parallelism: Parallelism) -> SealCore {
+        let envelope = Envelope::new(SingleKeyring::software(&RootKey::generate().unwrap()))
+            .with_parallelism(parallelism);
+        let context = EncryptionContext::empty();
+        let sealing = envelope.begin_sealing(MessageOptions::new(&context));
+        let mut core = SealCore::new(sealing.unwrap());
+        core.advance(core.pending().len());
+        core.number = number;
+        core
+    }
+
+    fn assert_full(core: &mut SealCore, input: &[u8]) {
+        let refused = core.push(input).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+        assert!(core.pending().is_empty());
+    }
+
+    #[test]
+    fn the_last_chunk_of_the_longest_payload_is_short() {
+        let chunk = [0; CHUNK_LEN];
+        let mut core = at_chunk(LAST_CHUNK, Parallelism::Serial);
+        assert_full(&mut core, &chunk);
+        let (short, byte) = chunk.split_at(CHUNK_LEN - 1);
+        assert_eq!(core.push(short).unwrap(), short.len());
+        assert_full(&mut core, byte);
+        core.finish().unwrap();
+        assert_eq!(core.pending().len(), SEALED_CHUNK_LEN - 1);
+        assert_eq!(core.number, LAST_CHUNK);
+    }
+
+    #[test]
+    fn the_last_full_chunk_of_the_longest_payload() {
+        let mut core = at_chunk(LAST_CHUNK - 1, Parallelism::Serial);
+        assert_full(&mut core, &[0; 2 * CHUNK_LEN]);
+        assert_eq!(core.push(&[0; CHUNK_LEN]).unwrap(), CHUNK_LEN);
+        core.advance(core.pending().len());
+        assert_eq!(core.number, LAST_CHUNK);
+        assert_full(&mut core, &[0; CHUNK_LEN]);
+        core.finish().unwrap();
+    }
+
+    #[cfg(feature = "rayon")]
+    #[test]
+    fn a_batch_beside_the_writing_is_counted() {
+        let mut core = at_chunk(LAST_CHUNK, Parallelism::Rayon);
+        let batch = vec![0; core.batch_len()];
+        assert!(core.pushes_beside(&batch));
+        let refused = core.push_beside(&batch, |_| Ok(())).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(core.number, LAST_CHUNK);
+    }
+}
