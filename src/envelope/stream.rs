@@ -16,7 +16,7 @@ pub use decrypt_reader::DecryptReader;
 pub use encrypt_reader::EncryptReader;
 pub use encrypt_writer::EncryptWriter;
 #[cfg(feature = "tokio")]
-pub(crate) use header::{FIRST_READ, HEADER_ROOM, parse_front};
+pub(crate) use header::Front;
 #[cfg(feature = "tokio")]
 pub(crate) use open::{OpenCore, Progress};
 #[cfg(feature = "tokio")]

@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use zeroize::Zeroizing;
 
-use super::header::{FIRST_READ, HEADER_ROOM, begin};
+use super::header::{FIRST_READ, HEADER_ROOM, parse_front};
 use super::open::Failure;
 use crate::crypto::TAG_LEN;
 use crate::envelope::body::BodyCipher;
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
+use crate::error::Error;
 use crate::format::FormatError;
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, payload_len};
 
@@ -54,7 +55,7 @@ impl<S: ReadAt> DecryptAt<S> {
     ///
     /// # Errors
     ///
-    /// Those of the source, and an [`Error`](crate::Error) as
+    /// Those of the source, and an [`Error`] as
     /// [`EnvelopeEncryptor::decrypt_with`] gives for the header, inside of the [`io::Error`].
     pub fn new(
         envelope: &(impl EnvelopeEncryptor + ?Sized),
@@ -66,11 +67,12 @@ impl<S: ReadAt> DecryptAt<S> {
             let filled = read_full(&source, &mut front, 0)?;
             let all = filled < front.len() || front.len() >= HEADER_ROOM;
             front.truncate(filled);
-            if let Some((opening, header_len)) = begin(envelope, &front, all, options)? {
+            if let Some(header) = parse_front(&front, all).map_err(Error::from)? {
+                let opening = envelope.begin_opening(&header, options)?;
                 return Ok(Self {
                     cipher: BodyCipher::new(&opening.body_key),
                     source,
-                    body_start: header_len as u64,
+                    body_start: header.len() as u64,
                     opened_by: opening.opened_by,
                     payload_len: OnceLock::new(),
                 });

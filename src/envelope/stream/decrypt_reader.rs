@@ -1,9 +1,10 @@
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::header::{FIRST_READ, HEADER_ROOM, begin};
+use super::header::Front;
 use super::open::{Failure, OpenCore, Progress};
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
+use crate::error::Error;
 use crate::format::FormatError;
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, payload_len};
 
@@ -55,32 +56,25 @@ impl<R: Read> DecryptReader<R> {
     ///
     /// # Errors
     ///
-    /// Those of `R`, and an [`Error`](crate::Error) as [`EnvelopeEncryptor::decrypt_with`] gives for the header,
+    /// Those of `R`, and an [`Error`] as [`EnvelopeEncryptor::decrypt_with`] gives for the header,
     /// inside of the [`io::Error`].
     pub fn new(
         envelope: &(impl EnvelopeEncryptor + ?Sized),
         mut inner: R,
         options: MessageOptions<'_>,
     ) -> io::Result<Self> {
-        let mut buffer = vec![0; HEADER_ROOM];
-        let mut filled = 0;
+        let mut front = Front::new();
         loop {
-            let end = if filled < FIRST_READ {
-                FIRST_READ
-            } else {
-                buffer.len()
-            };
-            let room = buffer.get_mut(filled..end).unwrap_or_default();
-            let read = read_some(&mut inner, room)?;
-            filled += read;
-            let front = buffer.get(..filled).unwrap_or_default();
-            let begun = begin(envelope, front, read == 0, options)?;
-            if let Some((opening, header_len)) = begun {
+            let read = read_some(&mut inner, front.room())?;
+            front.put(read);
+            if let Some(header) = front.header().map_err(Error::from)? {
+                let opening = envelope.begin_opening(&header, options)?;
+                let header_len = header.len();
                 return Ok(Self {
-                    core: OpenCore::new(&opening.body_key, buffer, header_len..filled),
-                    inner,
-                    consumed: filled as u64,
+                    consumed: front.bytes().len() as u64,
                     header_len: header_len as u64,
+                    core: front.into_body(&opening, header_len),
+                    inner,
                     body_start: None,
                     lost: None,
                     opened_by: opening.opened_by,

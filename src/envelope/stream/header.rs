@@ -1,8 +1,7 @@
 //! Reading the header of a stream, whose length only its content tells.
 
+use super::open::OpenCore;
 use crate::envelope::sealing::Opening;
-use crate::envelope::{EnvelopeEncryptor, MessageOptions};
-use crate::error::Error;
 use crate::format::{FormatError, Header, MAX_HEADER_LEN};
 
 /// What is read first to find the end of a header: most end within it.
@@ -21,17 +20,50 @@ pub(crate) fn parse_front(front: &[u8], all: bool) -> Result<Option<Header<'_>>,
     }
 }
 
-/// Begins with the `front` of a message, as [`parse_front`] does. Returns what opens the body, and
-/// the length of the header.
-pub(crate) fn begin(
-    envelope: &(impl EnvelopeEncryptor + ?Sized),
-    front: &[u8],
-    all: bool,
-    options: MessageOptions<'_>,
-) -> Result<Option<(Opening, usize)>, Error> {
-    let Some(header) = parse_front(front, all)? else {
-        return Ok(None);
-    };
-    let opening = envelope.begin_opening(&header, options)?;
-    Ok(Some((opening, header.len())))
+/// The front of a message that is read until it holds the header.
+pub(crate) struct Front {
+    buffer: Vec<u8>,
+    filled: usize,
+    ended: bool,
+}
+
+impl Front {
+    pub(crate) fn new() -> Self {
+        Self {
+            buffer: vec![0; HEADER_ROOM],
+            filled: 0,
+            ended: false,
+        }
+    }
+
+    /// Where the next bytes of the message go.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        let end = if self.filled < FIRST_READ {
+            FIRST_READ
+        } else {
+            HEADER_ROOM
+        };
+        self.buffer.get_mut(self.filled..end).unwrap_or_default()
+    }
+
+    /// Takes note that `len` bytes were put to the front of [`room`](Self::room), and that zero of
+    /// them are the end of the message.
+    pub(crate) fn put(&mut self, len: usize) {
+        self.filled += len;
+        self.ended = len == 0;
+    }
+
+    /// The header, once it is there.
+    pub(crate) fn header(&self) -> Result<Option<Header<'_>>, FormatError> {
+        parse_front(self.bytes(), self.ended)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.filled).unwrap_or_default()
+    }
+
+    /// Opens the body after a header of `header_len` bytes, of which some was read with it.
+    pub(crate) fn into_body(self, opening: &Opening, header_len: usize) -> OpenCore {
+        OpenCore::new(&opening.body_key, self.buffer, header_len..self.filled)
+    }
 }

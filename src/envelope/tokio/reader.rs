@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::AsyncEnvelope;
 use crate::envelope::MessageOptions;
-use crate::envelope::stream::{FIRST_READ, HEADER_ROOM, OpenCore, Progress, parse_front};
+use crate::envelope::stream::{Front, OpenCore, Progress};
 use crate::error::Error;
 
 /// [`DecryptReader`](crate::DecryptReader) for async code: reads a message from `R` and gives its
@@ -34,23 +34,17 @@ impl<R: AsyncRead + Unpin> AsyncDecryptReader<R> {
         mut inner: R,
         options: MessageOptions<'_>,
     ) -> io::Result<Self> {
-        let mut buffer = vec![0; HEADER_ROOM];
-        let mut filled = 0;
+        let mut front = Front::new();
         loop {
-            let end = if filled < FIRST_READ {
-                FIRST_READ
-            } else {
-                buffer.len()
-            };
-            let room = buffer.get_mut(filled..end).unwrap_or_default();
-            let read = poll_fn(|cx| poll_read_some(&mut inner, cx, room)).await?;
-            filled += read;
-            let front = buffer.get(..filled).unwrap_or_default();
-            if let Some(header) = parse_front(front, read == 0).map_err(Error::from)? {
-                let opening = envelope.begin_opening(front, &header, options).await?;
+            let read = poll_fn(|cx| poll_read_some(&mut inner, cx, front.room())).await?;
+            front.put(read);
+            if let Some(header) = front.header().map_err(Error::from)? {
+                let opening = envelope
+                    .begin_opening(front.bytes(), &header, options)
+                    .await?;
                 let header_len = header.len();
                 return Ok(Self {
-                    core: OpenCore::new(&opening.body_key, buffer, header_len..filled),
+                    core: front.into_body(&opening, header_len),
                     inner,
                     opened_by: opening.opened_by,
                 });
