@@ -1,5 +1,7 @@
 //! No error and no secret type shows a secret, however it is formatted.
 
+mod stores;
+
 use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;

@@ -24,6 +24,9 @@ mod leak_tests;
 mod provider;
 mod rng;
 mod secret;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::{ContextError, EncryptionContext};
@@ -53,3 +56,8 @@ pub use provider::{
 };
 pub use rng::{RandomError, RandomSource, RngSource, SystemRandom};
 pub use secret::{DataKey, DataKeyLength, FreshDataKey, SecretBytes};
+#[cfg(feature = "sqlite")]
+#[doc(inline)]
+pub use store::SqliteKeyStore;
+#[doc(inline)]
+pub use store::{CommitError, KeyStore, MemoryKeyStore, StoreError};
