@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub use body::Parallelism;
 pub use message::Envelope;
-pub use record::{HeaderStore, HeaderStoreError, MemoryHeaderStore, Opener, Sealer};
+pub use record::{HeaderStore, HeaderStoreError, MemoryHeaderStore, Opener, RowError, Sealer};
 pub use sealing::{Opening, Sealing};
 pub use stream::{DecryptAt, DecryptReader, EncryptReader, EncryptWriter, ReadAt};
 #[cfg(feature = "tokio")]

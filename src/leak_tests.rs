@@ -70,6 +70,12 @@ fn every_secret_type() {
     assert_debug_clean(&secret_context());
     assert_debug_clean(&RngSource::new(SECRET_WORD));
     assert_debug_clean(&SystemRandom);
+    let root_key = RootKey::from_bytes(&[SECRET_BYTE; 32]);
+    let caching = CachingKeyring::new(SingleKeyring::software(&root_key));
+    let envelope = Envelope::new(caching.clone());
+    envelope.encrypt(b"", &secret_context()).unwrap();
+    assert_debug_clean(&caching);
+    assert_debug_clean(&envelope);
 
     let provider = SoftwareKeyProvider::new(&root_key).with_random_source(SecretRandom);
     assert_debug_clean(&provider);

@@ -72,8 +72,10 @@ fn many_at_once_in_order() {
     }
     let mut swapped = records;
     swapped.swap(3, 4);
-    let refused = opener.open_all(with_aads(&swapped));
-    assert!(matches!(refused, Err(Error::Decrypt)));
+    let refused = opener.open_all(with_aads(&swapped)).unwrap_err();
+    assert!(matches!(refused.error, Error::Decrypt));
+    assert_eq!(refused.row, 3);
+    assert!(refused.to_string().starts_with("row 3 "), "{refused}");
 }
 
 #[test]

@@ -5,11 +5,13 @@ mod cache;
 mod header_store;
 mod key;
 mod opener;
+mod row;
 mod sealer;
 
 pub use header_store::{HeaderStore, HeaderStoreError, MemoryHeaderStore};
 pub(super) use key::{NewHeader, RecordKey};
 pub use opener::Opener;
+pub use row::RowError;
 pub use sealer::Sealer;
 
 use crate::format::{Limit, LimitExceeded, MAX_AAD_LEN};

@@ -5,6 +5,7 @@ use super::cache::{Cache, OpenHeader, Tried, open_with_one};
 use super::check_aad;
 use super::header_store::HeaderStore;
 use super::key::parse_header;
+use super::row::{RowError, for_each_row};
 use crate::context::EncryptionContext;
 use crate::envelope::message::front_of;
 use crate::envelope::{Envelope, MessageOptions};
@@ -101,14 +102,14 @@ impl Opener {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open), with the number of the row.
     pub fn open_all<R: AsRef<[u8]>, A: AsRef<[u8]>>(
         &self,
         rows: impl IntoIterator<Item = (R, A)>,
-    ) -> Result<Vec<SecretBytes>, Error> {
-        rows.into_iter()
-            .map(|(record, aad)| self.open(record.as_ref(), aad.as_ref()))
-            .collect()
+    ) -> Result<Vec<SecretBytes>, RowError> {
+        for_each_row(rows, |(record, aad)| {
+            self.open(record.as_ref(), aad.as_ref())
+        })
     }
 
     /// Fills all of `plaintext`, with zeros after an error.

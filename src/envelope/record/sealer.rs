@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::check_aad;
 use super::header_store::HeaderStore;
 use super::key::{NewHeader, RecordKey};
+use super::row::{RowError, for_each_row};
 use crate::context::EncryptionContext;
 use crate::crypto::{NONCE_LEN, Rejected};
 use crate::envelope::Envelope;
@@ -110,14 +111,14 @@ impl Sealer {
     ///
     /// # Errors
     ///
-    /// As [`seal`](Self::seal).
+    /// As [`seal`](Self::seal), with the number of the row.
     pub fn seal_all<P: AsRef<[u8]>, A: AsRef<[u8]>>(
         &self,
         rows: impl IntoIterator<Item = (P, A)>,
-    ) -> Result<Vec<Vec<u8>>, Error> {
-        rows.into_iter()
-            .map(|(plaintext, aad)| self.seal(plaintext.as_ref(), aad.as_ref()))
-            .collect()
+    ) -> Result<Vec<Vec<u8>>, RowError> {
+        for_each_row(rows, |(plaintext, aad)| {
+            self.seal(plaintext.as_ref(), aad.as_ref())
+        })
     }
 
     /// Writes all of `record`.
