@@ -7,14 +7,28 @@
 mod aws_lc;
 mod engine;
 mod info;
+mod key_pair;
+mod mac;
+mod material;
+mod oaep;
 mod rustcrypto;
 mod secret_array;
+mod signing;
 #[cfg(test)]
 mod wycheproof;
 
 pub use engine::Engine;
 pub(crate) use info::Info;
+pub(crate) use key_pair::{InvalidKey, KeyPairFailure, RsaSize, spki_from_pem, spki_to_pem};
+pub use mac::MacAlgorithm;
+pub(crate) use mac::mac;
+pub(crate) use material::MaterialWrap;
+#[allow(unused_imports, reason = "for imports into a KMS")]
+pub(crate) use oaep::ImportKeyPair;
+pub use oaep::ImportWrapping;
 pub(crate) use secret_array::SecretArray;
+pub(crate) use signing::{KeyPair, SigningKey, VerifyingKey};
+pub use signing::{MessageInput, SigningAlgorithm};
 use zeroize::Zeroize;
 
 pub(crate) const KEY_LEN: usize = 32;

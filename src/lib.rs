@@ -21,6 +21,7 @@ pub mod format;
 mod keyring;
 #[cfg(test)]
 mod leak_tests;
+mod names;
 mod provider;
 mod rng;
 mod secret;
@@ -30,7 +31,7 @@ pub mod testing;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use context::{ContextError, EncryptionContext};
-pub use crypto::Engine;
+pub use crypto::{Engine, ImportWrapping, MacAlgorithm, MessageInput, SigningAlgorithm};
 #[cfg(feature = "tokio")]
 pub use envelope::{AsyncDecryptReader, AsyncEncryptWriter, AsyncEnvelope};
 pub use envelope::{
@@ -48,6 +49,7 @@ pub use keyring::{
     CacheCounters, CacheLimits, CacheStats, CachingKeyring, DecryptionMaterials, DecryptionRequest,
     EncryptionMaterials, EncryptionRequest, Keyring, SingleKeyring, Unwrapped,
 };
+pub use names::UnknownName;
 pub use provider::{
     Capabilities, CreateKeyRequest, GenerateDataKeyRequest, GeneratedDataKey,
     InvalidPassphraseRecord, KeyDescription, KeyHandle, KeyMaterial, KeyProvider, KeySpec,

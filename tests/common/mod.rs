@@ -4,6 +4,7 @@
 pub mod caching;
 pub mod header_store;
 pub mod io;
+pub mod openssl;
 pub mod probe;
 pub mod provider_contract;
 pub mod vector;
