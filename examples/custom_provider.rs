@@ -49,7 +49,7 @@ impl KeyProvider for KeyService {
         Capabilities::new(KeyMaterial::InProvider).with_data_key_generation()
     }
 
-    fn create_key(&self, request: CreateKeyRequest) -> Result<KeyHandle, ProviderError> {
+    fn create_key(&self, request: CreateKeyRequest<'_>) -> Result<KeyHandle, ProviderError> {
         if request.spec != KeySpec::Wrapping256 {
             return Err(unsupported("create a key of that kind"));
         }
@@ -60,7 +60,7 @@ impl KeyProvider for KeyService {
         let name = format!("key-{:016x}", u64::from_be_bytes(id));
         self.keys()
             .insert(name.clone(), Aes256Gcm::new(&key.into()));
-        Ok(KeyHandle::from_bytes(name.into_bytes()))
+        Ok(KeyHandle::from_bytes(name.into_bytes()).with_binding(request.binding))
     }
 
     fn destroy_key(&self, handle: &KeyHandle) -> Result<(), ProviderError> {

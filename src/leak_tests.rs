@@ -1,5 +1,6 @@
 //! No error and no secret type shows a secret, however it is formatted.
 
+mod keys;
 mod stores;
 
 use std::fmt::Debug;
@@ -198,6 +199,17 @@ fn every_error_variant() {
         },
         ProviderError::OtherRootKey,
         ProviderError::KeyDestroyed,
+        ProviderError::WrongSpec {
+            spec: KeySpec::Ed25519,
+            operation: "wrap data keys",
+        },
+        ProviderError::Signing(SigningMismatch::Digest {
+            algorithm: SigningAlgorithm::Ed25519,
+        }),
+        ProviderError::InvalidKeyMaterial {
+            spec: KeySpec::Rsa2048,
+            reason: "it is empty",
+        },
         ProviderError::Denied {
             provider: provider(),
             reason: "policy".to_owned(),
@@ -331,6 +343,9 @@ fn assert_listed(error: &Error) {
             | ProviderError::UnknownKey { .. }
             | ProviderError::OtherRootKey
             | ProviderError::KeyDestroyed
+            | ProviderError::WrongSpec { .. }
+            | ProviderError::Signing(_)
+            | ProviderError::InvalidKeyMaterial { .. }
             | ProviderError::Denied { .. }
             | ProviderError::Unsupported { .. }
             | ProviderError::Unavailable { .. }

@@ -51,10 +51,11 @@ pub use keyring::{
 };
 pub use names::UnknownName;
 pub use provider::{
-    Capabilities, CreateKeyRequest, GenerateDataKeyRequest, GeneratedDataKey,
-    InvalidPassphraseRecord, KeyDescription, KeyHandle, KeyMaterial, KeyProvider, KeySpec,
-    KeyTextError, PassphraseCosts, PassphraseRecord, ProviderError, RootKey, RootKeyError,
-    SoftwareKeyProvider, UnwrapRequest, WrapRequest, WrappedKey,
+    Capabilities, CreateKeyRequest, GenerateDataKeyRequest, GeneratedDataKey, ImportKeyRequest,
+    InvalidPassphraseRecord, InvalidPublicKey, KeyCacheStats, KeyDescription, KeyHandle,
+    KeyMaterial, KeyProvider, KeySpec, KeySpecs, KeyTextError, Mac, MacRequest, PassphraseCosts,
+    PassphraseRecord, ProviderError, PublicKey, RootKey, RootKeyError, SignRequest, Signature,
+    SigningMismatch, SoftwareKeyProvider, UnwrapRequest, VerifyError, WrapRequest, WrappedKey,
 };
 pub use rng::{RandomError, RandomSource, RngSource, SystemRandom};
 pub use secret::{DataKey, DataKeyLength, FreshDataKey, SecretBytes};

@@ -1,23 +1,33 @@
 //! Where keys live: [`KeyProvider`] and the requests it answers.
 
+mod answer;
+mod capabilities;
 mod error;
 mod handle;
+mod public_key;
+mod request;
 mod software;
+mod spec;
 
 use std::fmt;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
-pub use error::ProviderError;
+pub use answer::{GeneratedDataKey, KeyDescription, Mac, Signature, WrappedKey};
+pub use capabilities::{Capabilities, KeyMaterial};
+pub use error::{ProviderError, SigningMismatch};
 pub use handle::KeyHandle;
-pub use software::{
-    InvalidPassphraseRecord, KeyTextError, PassphraseCosts, PassphraseRecord, RootKey,
-    RootKeyError, SoftwareKeyProvider,
+pub use public_key::{InvalidPublicKey, PublicKey, VerifyError};
+pub use request::{
+    CreateKeyRequest, GenerateDataKeyRequest, ImportKeyRequest, MacRequest, SignRequest,
+    UnwrapRequest, WrapRequest,
 };
+pub use software::{
+    InvalidPassphraseRecord, KeyCacheStats, KeyTextError, PassphraseCosts, PassphraseRecord,
+    RootKey, RootKeyError, SoftwareKeyProvider,
+};
+pub use spec::{KeySpec, KeySpecs};
 
-use crate::format::KeyReference;
-use crate::secret::{DataKey, FreshDataKey};
+use crate::secret::DataKey;
 
 /// Keys that never leave where they live, used through handles.
 ///
@@ -27,9 +37,12 @@ use crate::secret::{DataKey, FreshDataKey};
 ///   caller stores and gives back with every call. They are not secret: for a software key the
 ///   handle is the key wrapped under the root key, for an HSM the object's id, for a service the
 ///   key's name. A handle that this provider did not issue is an error, never another key.
+/// - **Purpose.** A key is created or imported with a binding, which may be empty. A provider whose
+///   keys are in their handles **must** refuse a handle that [states](KeyHandle::binding) another;
+///   where keys are in the provider it should, if it can keep the binding with the key.
 /// - **Reference.** [`describe_key`](Self::describe_key) says how messages name the key. It is
 ///   stable for the life of the key, and no two keys share one. A provider outside this crate
-///   uses [`KeyReference::named`].
+///   uses [`KeyReference::named`](crate::KeyReference::named).
 /// - **Binding.** `wrap_key` and `unwrap_key` are given `binding`: bytes made by this crate from
 ///   the key's reference and the encryption context. The provider **must** bind them, as the
 ///   associated data of an AEAD or in a way as strong: a key that was wrapped with one binding
@@ -43,6 +56,10 @@ use crate::secret::{DataKey, FreshDataKey};
 ///   has returned, no crash brings it back.
 /// - **Secrecy.** No error, log line or `Debug` output holds key bytes.
 /// - **Blocking.** Calls may block on hardware or a network, and may come from many threads.
+/// - **Capabilities.** What [`capabilities`](Self::capabilities) claims works; anything else is
+///   [`ProviderError::Unsupported`]. The methods from `generate_data_key` on answer so by default:
+///   a provider implements those whose capability it has. A wrapper forwards all of them, which
+///   `#[deny(clippy::missing_trait_methods)]` on its `impl` checks.
 pub trait KeyProvider: fmt::Debug + Send + Sync {
     /// The provider's name, as errors and inspections show it: `software`, for instance.
     fn name(&self) -> &str;
@@ -50,13 +67,13 @@ pub trait KeyProvider: fmt::Debug + Send + Sync {
     /// What the provider can do, known before it is asked to.
     fn capabilities(&self) -> Capabilities;
 
-    /// Creates a key and returns the handle to store.
+    /// Creates a key of one of the [kinds](Capabilities::creates) that the provider creates, and
+    /// returns the handle to store, with its binding stated.
     ///
     /// # Errors
     ///
-    /// [`ProviderError::Unsupported`] for a kind of key that the provider does not make, and the
-    /// provider's own failures.
-    fn create_key(&self, request: CreateKeyRequest) -> Result<KeyHandle, ProviderError>;
+    /// [`ProviderError::Unsupported`] for another kind of key, and the provider's own failures.
+    fn create_key(&self, request: CreateKeyRequest<'_>) -> Result<KeyHandle, ProviderError>;
 
     /// Destroys a key for good: after this no call with `handle` succeeds.
     ///
@@ -70,7 +87,7 @@ pub trait KeyProvider: fmt::Debug + Send + Sync {
     /// failures, after which the key still exists.
     fn destroy_key(&self, handle: &KeyHandle) -> Result<(), ProviderError>;
 
-    /// How messages name the key, and how long what it wraps is.
+    /// How messages name the key, of what kind it is, and how long what it wraps is.
     ///
     /// # Errors
     ///
@@ -82,8 +99,8 @@ pub trait KeyProvider: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// [`ProviderError::InvalidHandle`], [`ProviderError::UnknownKey`],
-    /// [`ProviderError::KeyDestroyed`], [`ProviderError::Denied`] or
-    /// [`ProviderError::Unavailable`].
+    /// [`ProviderError::KeyDestroyed`], [`ProviderError::WrongSpec`] for a key that does not wrap,
+    /// [`ProviderError::Denied`] or [`ProviderError::Unavailable`].
     fn wrap_key(&self, request: WrapRequest<'_>) -> Result<WrappedKey, ProviderError>;
 
     /// Unwraps what [`wrap_key`](Self::wrap_key) returned.
@@ -103,206 +120,64 @@ pub trait KeyProvider: fmt::Debug + Send + Sync {
     fn generate_data_key(
         &self,
         request: GenerateDataKeyRequest<'_>,
-    ) -> Result<GeneratedDataKey, ProviderError>;
-}
-
-/// What a provider can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Capabilities {
-    /// Whether the provider generates data keys with a random generator of its own.
-    pub generates_data_keys: bool,
-    /// Whether wrapping, unwrapping and generating never block: they only compute.
-    pub answers_at_once: bool,
-    /// Where the keys themselves are.
-    pub key_material: KeyMaterial,
-}
-
-impl Capabilities {
-    /// The capabilities of a provider that creates keys, wraps and unwraps, and no more.
-    #[must_use]
-    pub fn new(key_material: KeyMaterial) -> Self {
-        Self {
-            generates_data_keys: false,
-            answers_at_once: false,
-            key_material,
-        }
+    ) -> Result<GeneratedDataKey, ProviderError> {
+        let _ = request;
+        Err(unsupported(self, "generate data keys"))
     }
 
-    /// Says that the provider generates data keys.
-    #[must_use]
-    pub fn with_data_key_generation(mut self) -> Self {
-        self.generates_data_keys = true;
-        self
+    /// Takes in a key of one of the [kinds](Capabilities::imports) that the provider imports, and
+    /// returns the handle to store, with its binding stated. Two imports of the same key are two
+    /// keys to the provider.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::Unsupported`] for another kind of key,
+    /// [`ProviderError::InvalidKeyMaterial`], and the provider's own failures.
+    fn import_key(&self, request: ImportKeyRequest<'_>) -> Result<KeyHandle, ProviderError> {
+        let _ = request;
+        Err(unsupported(self, "import keys"))
     }
 
-    /// Says that wrapping, unwrapping and generating never block.
-    #[must_use]
-    pub fn with_immediate_answers(mut self) -> Self {
-        self.answers_at_once = true;
-        self
+    /// Signs a message, or its digest.
+    ///
+    /// # Errors
+    ///
+    /// As `wrap_key`, [`ProviderError::WrongSpec`] for a key that does not sign,
+    /// [`ProviderError::Signing`] for an algorithm or a digest that does not fit the key, and
+    /// [`ProviderError::Unsupported`].
+    fn sign(&self, request: SignRequest<'_>) -> Result<Signature, ProviderError> {
+        let _ = request;
+        Err(unsupported(self, "sign"))
     }
-}
 
-/// Where a provider's keys are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KeyMaterial {
-    /// In the provider: losing the handle loses the way to the key, not the key.
-    InProvider,
-    /// In the handle, wrapped: losing the handle loses the key.
-    InHandle,
-}
+    /// The public half of a key that signs.
+    ///
+    /// # Errors
+    ///
+    /// As `wrap_key`, [`ProviderError::WrongSpec`] for a key that has no public half, and
+    /// [`ProviderError::Unsupported`].
+    fn public_key(&self, handle: &KeyHandle) -> Result<PublicKey, ProviderError> {
+        let _ = handle;
+        Err(unsupported(self, "give out public keys"))
+    }
 
-/// Asks for a new key.
-#[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
-pub struct CreateKeyRequest {
-    /// The kind of key.
-    pub spec: KeySpec,
-}
-
-/// The kind of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum KeySpec {
-    /// A symmetric key of 256 bits that wraps data keys.
-    #[default]
-    Wrapping256,
-}
-
-/// What a provider says about a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct KeyDescription {
-    /// How messages name the key.
-    pub reference: KeyReference,
-    /// The length of a wrapped data key, in bytes; where it varies, the largest.
-    pub wrapped_len: usize,
-}
-
-impl KeyDescription {
-    /// Describes a key; `wrapped_len` is the length of what it wraps, in bytes, at the most.
-    #[must_use]
-    pub fn new(reference: KeyReference, wrapped_len: usize) -> Self {
-        Self {
-            reference,
-            wrapped_len,
-        }
+    /// Makes the MAC of a message. Who has a MAC to verify makes it again and compares the two.
+    ///
+    /// # Errors
+    ///
+    /// As `wrap_key`, [`ProviderError::WrongSpec`] for a key that makes no MACs, and
+    /// [`ProviderError::Unsupported`].
+    fn generate_mac(&self, request: MacRequest<'_>) -> Result<Mac, ProviderError> {
+        let _ = request;
+        Err(unsupported(self, "make MACs"))
     }
 }
 
-/// Asks to wrap a data key.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct WrapRequest<'a> {
-    /// The key to wrap under.
-    pub handle: &'a KeyHandle,
-    /// The data key to wrap.
-    pub data_key: &'a DataKey,
-    /// What the wrapped key must be bound to: 64 to 600 bytes, not secret.
-    pub binding: &'a [u8],
-}
-
-impl<'a> WrapRequest<'a> {
-    /// Makes a request.
-    #[must_use]
-    pub fn new(handle: &'a KeyHandle, data_key: &'a DataKey, binding: &'a [u8]) -> Self {
-        Self {
-            handle,
-            data_key,
-            binding,
-        }
-    }
-}
-
-/// Asks to unwrap a data key.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct UnwrapRequest<'a> {
-    /// The key that it was wrapped under.
-    pub handle: &'a KeyHandle,
-    /// The wrapped data key: untrusted bytes of any length.
-    pub wrapped: &'a [u8],
-    /// What it must be bound to.
-    pub binding: &'a [u8],
-}
-
-impl<'a> UnwrapRequest<'a> {
-    /// Makes a request.
-    #[must_use]
-    pub fn new(handle: &'a KeyHandle, wrapped: &'a [u8], binding: &'a [u8]) -> Self {
-        Self {
-            handle,
-            wrapped,
-            binding,
-        }
-    }
-}
-
-/// Asks for a new data key and its wrapped form.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct GenerateDataKeyRequest<'a> {
-    /// The key to wrap under.
-    pub handle: &'a KeyHandle,
-    /// What the wrapped key must be bound to.
-    pub binding: &'a [u8],
-}
-
-impl<'a> GenerateDataKeyRequest<'a> {
-    /// Makes a request.
-    #[must_use]
-    pub fn new(handle: &'a KeyHandle, binding: &'a [u8]) -> Self {
-        Self { handle, binding }
-    }
-}
-
-/// A new data key and its wrapped form.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct GeneratedDataKey {
-    /// The data key, used for nothing yet.
-    pub data_key: FreshDataKey,
-    /// The same, wrapped.
-    pub wrapped: WrappedKey,
-}
-
-impl GeneratedDataKey {
-    /// Puts the two forms together.
-    #[must_use]
-    pub fn new(data_key: FreshDataKey, wrapped: WrappedKey) -> Self {
-        Self { data_key, wrapped }
-    }
-}
-
-/// A data key as a provider wrapped it. Not secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct WrappedKey(SmallVec<[u8; 96]>);
-
-impl WrappedKey {
-    /// The bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<&[u8]> for WrappedKey {
-    fn from(bytes: &[u8]) -> Self {
-        Self(SmallVec::from_slice(bytes))
-    }
-}
-
-impl From<Vec<u8>> for WrappedKey {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(SmallVec::from_vec(bytes))
-    }
-}
-
-impl fmt::Debug for WrappedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WrappedKey({} bytes)", self.0.len())
+/// What `provider` says where it lacks a capability.
+fn unsupported(provider: &(impl KeyProvider + ?Sized), operation: &'static str) -> ProviderError {
+    ProviderError::Unsupported {
+        provider: provider.name().to_owned(),
+        operation,
     }
 }
 
@@ -318,7 +193,10 @@ macro_rules! forward_to_pointee {
                 (**self).capabilities()
             }
 
-            fn create_key(&self, request: CreateKeyRequest) -> Result<KeyHandle, ProviderError> {
+            fn create_key(
+                &self,
+                request: CreateKeyRequest<'_>,
+            ) -> Result<KeyHandle, ProviderError> {
                 (**self).create_key(request)
             }
 
@@ -343,6 +221,25 @@ macro_rules! forward_to_pointee {
                 request: GenerateDataKeyRequest<'_>,
             ) -> Result<GeneratedDataKey, ProviderError> {
                 (**self).generate_data_key(request)
+            }
+
+            fn import_key(
+                &self,
+                request: ImportKeyRequest<'_>,
+            ) -> Result<KeyHandle, ProviderError> {
+                (**self).import_key(request)
+            }
+
+            fn sign(&self, request: SignRequest<'_>) -> Result<Signature, ProviderError> {
+                (**self).sign(request)
+            }
+
+            fn public_key(&self, handle: &KeyHandle) -> Result<PublicKey, ProviderError> {
+                (**self).public_key(handle)
+            }
+
+            fn generate_mac(&self, request: MacRequest<'_>) -> Result<Mac, ProviderError> {
+                (**self).generate_mac(request)
             }
         }
     )*};

@@ -56,7 +56,7 @@ impl KeyProvider for Faulty {
         self.inner.capabilities()
     }
 
-    fn create_key(&self, request: CreateKeyRequest) -> Result<KeyHandle, ProviderError> {
+    fn create_key(&self, request: CreateKeyRequest<'_>) -> Result<KeyHandle, ProviderError> {
         self.inner.create_key(request)
     }
 

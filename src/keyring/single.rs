@@ -33,12 +33,19 @@ impl SingleKeyring {
     ///
     /// # Errors
     ///
-    /// What the provider says when it is asked for the key.
+    /// What the provider says when it is asked for the key, and [`ProviderError::WrongSpec`] for a
+    /// key that does not wrap.
     pub fn new(
         provider: impl KeyProvider + 'static,
         handle: KeyHandle,
     ) -> Result<Self, ProviderError> {
         let description = provider.describe_key(&handle)?;
+        if !description.spec.wraps() {
+            return Err(ProviderError::WrongSpec {
+                spec: description.spec,
+                operation: "wrap data keys",
+            });
+        }
         Ok(Self::from_parts(Arc::new(provider), handle, description))
     }
 

@@ -1,3 +1,5 @@
+use super::KeySpec;
+use crate::crypto::SigningAlgorithm;
 use crate::rng::RandomError;
 use crate::secret::DataKeyLength;
 
@@ -31,6 +33,25 @@ pub enum ProviderError {
     /// The key was destroyed.
     #[error("the key was destroyed; what it wrapped cannot be opened any more")]
     KeyDestroyed,
+    /// A key of this kind is not for that.
+    #[error("a key of spec {spec} does not {operation}; use a key of a spec that does")]
+    WrongSpec {
+        /// The kind of the key.
+        spec: KeySpec,
+        /// What was asked.
+        operation: &'static str,
+    },
+    /// The key signs, but not so.
+    #[error(transparent)]
+    Signing(#[from] SigningMismatch),
+    /// What was to be imported is no key of that kind.
+    #[error("the key material is no key of spec {spec}: {reason}")]
+    InvalidKeyMaterial {
+        /// The kind of key that it should be.
+        spec: KeySpec,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The provider's own policy forbids it.
     #[error("the {provider} provider denied the use of the key: {reason}")]
     Denied {
@@ -61,6 +82,38 @@ pub enum ProviderError {
     /// The random generator failed.
     #[error(transparent)]
     Random(#[from] RandomError),
+}
+
+/// A key does not sign, and so cannot verify, such a message in such a way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SigningMismatch {
+    /// The key is of another kind than the algorithm needs.
+    #[error(
+        "a key of spec {spec} does not sign by {algorithm}; use one of the algorithms of its spec"
+    )]
+    Algorithm {
+        /// The kind of the key.
+        spec: KeySpec,
+        /// The algorithm asked for.
+        algorithm: SigningAlgorithm,
+    },
+    /// The digest has another length than those of the algorithm's hash.
+    #[error("{algorithm} signs digests of {expected} bytes, and {len} were given")]
+    DigestLength {
+        /// The algorithm asked for.
+        algorithm: SigningAlgorithm,
+        /// The bytes of its digests.
+        expected: usize,
+        /// The bytes given.
+        len: usize,
+    },
+    /// The algorithm signs messages alone.
+    #[error("{algorithm} signs messages and no digests; give the message itself")]
+    Digest {
+        /// The algorithm asked for.
+        algorithm: SigningAlgorithm,
+    },
 }
 
 impl ProviderError {

@@ -2,8 +2,9 @@
 
 use waxseal::{
     Capabilities, CreateKeyRequest, DataKey, EncryptionContext, Envelope, EnvelopeEncryptor, Error,
-    GenerateDataKeyRequest, KeyHandle, KeyProvider, ProviderError, SingleKeyring, UnwrapRequest,
-    WrapRequest, WrappedKey,
+    GenerateDataKeyRequest, ImportKeyRequest, KeyHandle, KeyMaterial, KeyProvider, KeySpec,
+    MacRequest, MessageInput, ProviderError, SecretBytes, SignRequest, SigningAlgorithm,
+    SingleKeyring, UnwrapRequest, WrapRequest, WrappedKey,
 };
 
 const BINDING: &[u8] = b"what this wrapped key is bound to";
@@ -17,6 +18,9 @@ pub fn check<P: KeyProvider + Clone + 'static>(provider: &P) {
     keeps_keys_apart(provider);
     destroys(provider);
     generates_as_its_capabilities_say(provider);
+    creates_as_its_capabilities_say(provider);
+    imports_as_its_capabilities_say(provider);
+    keeps_purposes_apart(provider);
     seals_and_opens(provider);
 }
 
@@ -179,6 +183,134 @@ fn generates_as_its_capabilities_say(provider: &impl KeyProvider) {
             assert!(matches!(error, ProviderError::Unsupported { .. }));
         }
     }
+}
+
+fn creates_as_its_capabilities_say(provider: &impl KeyProvider) {
+    let creates = provider.capabilities().creates;
+    for &spec in KeySpec::ALL {
+        match provider.create_key(CreateKeyRequest::new(spec)) {
+            Ok(handle) => {
+                assert!(creates.contains(spec), "{spec}");
+                does_what_its_spec_says(provider, &handle, spec);
+                provider.destroy_key(&handle).unwrap();
+            }
+            Err(ProviderError::Unsupported { .. }) => assert!(!creates.contains(spec), "{spec}"),
+            Err(other) => panic!("{spec}: {other}"),
+        }
+    }
+}
+
+fn imports_as_its_capabilities_say(provider: &impl KeyProvider) {
+    let imports = provider.capabilities().imports;
+    for &spec in KeySpec::ALL {
+        let material = SecretBytes::from(Vec::new());
+        let refused = provider.import_key(ImportKeyRequest::new(spec, &material));
+        let error = refused.unwrap_err();
+        if imports.contains(spec) {
+            assert!(
+                matches!(error, ProviderError::InvalidKeyMaterial { .. }),
+                "{spec}: {error}"
+            );
+        } else {
+            assert!(
+                matches!(error, ProviderError::Unsupported { .. }),
+                "{spec}: {error}"
+            );
+        }
+    }
+    for (spec, len) in [
+        (KeySpec::Wrapping256, 32),
+        (KeySpec::Hmac256, 32),
+        (KeySpec::Hmac384, 48),
+        (KeySpec::Hmac512, 64),
+        (KeySpec::Hmac512, 128),
+    ] {
+        if !imports.contains(spec) {
+            continue;
+        }
+        let material = SecretBytes::from(vec![0x42; len]);
+        let request = ImportKeyRequest::new(spec, &material).with_binding(BINDING);
+        let handle = provider.import_key(request).unwrap();
+        assert_eq!(handle.binding(), BINDING);
+        does_what_its_spec_says(provider, &handle, spec);
+        let twin = provider.import_key(request).unwrap();
+        let reference = |handle| provider.describe_key(handle).unwrap().reference;
+        assert_ne!(reference(&handle), reference(&twin));
+    }
+}
+
+fn does_what_its_spec_says(provider: &impl KeyProvider, handle: &KeyHandle, spec: KeySpec) {
+    assert_eq!(provider.describe_key(handle).unwrap().spec, spec);
+    let is_wrong_spec = |error| {
+        matches!(
+            error,
+            ProviderError::WrongSpec { .. } | ProviderError::Unsupported { .. }
+        )
+    };
+    let data_key = data_key();
+    match provider.wrap_key(WrapRequest::new(handle, &data_key, BINDING)) {
+        Ok(_) => assert!(spec.wraps()),
+        Err(error) => assert!(!spec.wraps() && is_wrong_spec(error)),
+    }
+    match (
+        provider.generate_mac(MacRequest::new(handle, b"message")),
+        spec.mac_algorithm(),
+    ) {
+        (Ok(mac), Some(algorithm)) => {
+            assert_eq!(mac.as_bytes().len(), algorithm.mac_len());
+            let again = provider.generate_mac(MacRequest::new(handle, b"message"));
+            assert_eq!(mac, again.unwrap());
+            let other = provider.generate_mac(MacRequest::new(handle, b"other message"));
+            assert_ne!(mac, other.unwrap());
+        }
+        (Err(error), None) => assert!(is_wrong_spec(error)),
+        (answer, _) => panic!("{spec}: {answer:?}"),
+    }
+    let message = MessageInput::Raw(b"message");
+    match provider.public_key(handle) {
+        Ok(public_key) => {
+            assert_eq!(public_key.spec(), spec);
+            for &algorithm in spec.signing_algorithms() {
+                let request = SignRequest::new(handle, algorithm, message);
+                let signature = provider.sign(request).unwrap();
+                let verified = public_key.verify(algorithm, message, signature.as_bytes());
+                assert_eq!(verified, Ok(()), "{algorithm}");
+            }
+        }
+        Err(error) => {
+            assert!(!spec.has_public_key() && is_wrong_spec(error));
+            for &algorithm in SigningAlgorithm::ALL {
+                let request = SignRequest::new(handle, algorithm, message);
+                assert!(is_wrong_spec(provider.sign(request).unwrap_err()));
+            }
+        }
+    }
+}
+
+fn keeps_purposes_apart(provider: &impl KeyProvider) {
+    let request = CreateKeyRequest::default().with_binding(BINDING);
+    let handle = provider.create_key(request).unwrap();
+    assert_eq!(handle.binding(), BINDING);
+    let stored = KeyHandle::from_bytes(handle.as_bytes());
+    let wrapped = wrap(provider, &handle);
+    let bound = stored.clone().with_binding(BINDING);
+    unwrap(provider, &bound, wrapped.as_bytes()).unwrap();
+    if provider.capabilities().key_material != KeyMaterial::InHandle {
+        return;
+    }
+    let other = stored.clone().with_binding(&BINDING[1..]);
+    for other in [stored, other] {
+        let is_refused = |error| matches!(error, ProviderError::InvalidHandle { .. });
+        let data_key = data_key();
+        let wrapping = provider.wrap_key(WrapRequest::new(&other, &data_key, BINDING));
+        assert!(is_refused(wrapping.unwrap_err()));
+        assert!(is_refused(
+            unwrap(provider, &other, wrapped.as_bytes()).unwrap_err()
+        ));
+        assert!(is_refused(provider.describe_key(&other).unwrap_err()));
+        assert!(is_refused(provider.destroy_key(&other).unwrap_err()));
+    }
+    unwrap(provider, &bound, wrapped.as_bytes()).unwrap();
 }
 
 fn seals_and_opens<P: KeyProvider + Clone + 'static>(provider: &P) {
