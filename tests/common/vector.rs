@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer};
 use waxseal::format::FormatError;
 use waxseal::{
-    ContextError, EncryptionContext, Envelope, Error, HeaderStore, KeyHandle, Opener, RootKey,
-    Sealer, SingleKeyring, SoftwareKeyProvider, Suite,
+    ContextError, EncryptionContext, Envelope, Error, HeaderStore, KeyHandle, KeySpec, Opener,
+    RootKey, Sealer, SigningAlgorithm, SingleKeyring, SoftwareKeyProvider, Suite,
 };
 
 use super::FixedRandom;
@@ -32,6 +32,10 @@ pub struct Vector {
     root_key: Vec<u8>,
     #[serde(default, deserialize_with = "hex")]
     handle: Vec<u8>,
+    #[serde(default, deserialize_with = "hex")]
+    binding: Vec<u8>,
+    pub spec: Option<KeySpec>,
+    pub algorithm: Option<SigningAlgorithm>,
     #[serde(default)]
     context: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "hex")]
@@ -53,6 +57,12 @@ pub struct Vector {
     pub raw: RawGcm,
     #[serde(default, deserialize_with = "hex")]
     pub message: Vec<u8>,
+    #[serde(default, deserialize_with = "hex")]
+    pub public_key: Vec<u8>,
+    #[serde(default, deserialize_with = "hex")]
+    pub mac: Vec<u8>,
+    #[serde(default, deserialize_with = "hex")]
+    pub signature: Vec<u8>,
     #[serde(default, deserialize_with = "hexes")]
     pub headers: Vec<Vec<u8>>,
     #[serde(default, deserialize_with = "hex")]
@@ -128,12 +138,16 @@ impl Vector {
         self.try_context().unwrap()
     }
 
+    pub fn handle(&self) -> KeyHandle {
+        KeyHandle::from_bytes(self.handle.clone()).with_binding(self.binding.clone())
+    }
+
     pub fn keyring(&self) -> SingleKeyring {
         if self.handle.is_empty() {
             return SingleKeyring::software(&self.root_key());
         }
         let provider = SoftwareKeyProvider::new(&self.root_key());
-        SingleKeyring::new(provider, KeyHandle::from_bytes(self.handle.clone())).unwrap()
+        SingleKeyring::new(provider, self.handle()).unwrap()
     }
 
     /// Opens as the vector's reader does.

@@ -1,6 +1,6 @@
 """The vectors that open, and those whose refusal only makes sense beside them."""
 
-from keys import make_handle, make_passphrase_record, open_passphrase_record, payload_key, root_handle
+from keys import make_passphrase_record, open_passphrase_record, payload_key
 from two_key_gcm import GcmKey, two_key_ciphertext
 from vector_parts import Sealing, accepted, copy_for, drawn, flip, pattern, refused, vector
 from wire import Tag, WrappedKey, varint
@@ -19,7 +19,6 @@ def vectors() -> list[dict]:
         *associated_data(),
         *contexts(),
         *shared_data_keys(),
-        *handles(),
         *passphrases(),
         *other_recipients(),
         *pads(),
@@ -110,43 +109,6 @@ def shared_data_keys() -> list[dict]:
         accepted("shared_empty", "A salt and an empty plaintext.", Sealing("shared_empty", b"", shared=True)),
         accepted("shared_one_data_key_first", same, one_of_two(1, bytes(24))),
         accepted("shared_one_data_key_second", same, one_of_two(2, b"\xff" * 24)),
-    ]
-
-
-def handles() -> list[dict]:
-    root = drawn("handles", "root key")
-    key_id, version_key = drawn("handles", "key id", 16), drawn("handles", "version key")
-    of_key, of_root = make_handle(root, key_id, version_key), root_handle(root)
-    under_handle = Sealing("handle_key", root=root, handle=of_key)
-    under_root = Sealing("handle_other_key", root=root)
-    return [
-        accepted("handle_key", "A message under the version key inside a software handle.", under_handle),
-        accepted(
-            "handle_key_shared_suite_2",
-            "The same key, with suite 2, a salt and associated data.",
-            Sealing("handle_key_shared_suite_2", root=root, handle=of_key, suite=2, shared=True, aad=b"row 42"),
-        ),
-        accepted(
-            "handle_of_root",
-            "The root key's own handle stands for the bare root key.",
-            Sealing("handle_of_root", root=root, handle=of_root),
-        ),
-        refused(
-            "handle_key_bare_root",
-            "The bare root key does not open what was sealed under a handle of it.",
-            "other_key",
-            under_handle,
-            kind="message",
-            handle=None,
-        ),
-        refused(
-            "handle_other_key",
-            "A handle's key does not open what was sealed under the bare root key.",
-            "other_key",
-            under_root,
-            kind="handle",
-            handle=of_key,
-        ),
     ]
 
 

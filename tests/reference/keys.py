@@ -1,12 +1,11 @@
-"""The derivations of waxseal format v1, and the keys that a software reader holds: a bare root key, the version key in
-a handle, the root key behind a passphrase."""
+"""The derivations of waxseal format v1, and the keys that a software reader holds: a bare root key, a version key, the
+root key behind a passphrase."""
 
 import hashlib
 import hmac
 import struct
 from dataclasses import dataclass, field
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -63,22 +62,6 @@ class HeldKey:
     def of_root(cls, root: bytes) -> "HeldKey":
         return cls(expand(root, label("key-id"), KEY_ID_LEN), root)
 
-    @classmethod
-    def of_handle(cls, root: bytes, handle: bytes) -> "HeldKey":
-        held_root = cls.of_root(root)
-        root_id, key_id, wrapped = handle[1:17], handle[17:33], handle[33:]
-        if (handle[:1], len(handle)) not in [(b"\0", 17), (b"\1", 81)]:
-            raise Refused("malformed", "handle")
-        if root_id != held_root.key_id:
-            raise Refused("other_key")
-        if handle[0] == 0:
-            return held_root
-        try:
-            version_key = handle_cipher(root).decrypt(ZERO_NONCE, wrapped, label("handle") + handle[:33])
-        except InvalidTag:
-            raise Refused("malformed", "handle") from None
-        return cls(key_id, version_key)
-
     @property
     def prefix(self) -> bytes:
         return self.key_id + varint(1)
@@ -100,19 +83,6 @@ class HeldKey:
 
 def wrap_aad(tag: int, prefix: bytes, context: bytes) -> bytes:
     return label("wrap") + bytes([tag]) + prefix + sha256(context)
-
-
-def make_handle(root: bytes, key_id: bytes, version_key: bytes) -> bytes:
-    named = b"\1" + HeldKey.of_root(root).key_id + key_id
-    return named + handle_cipher(root).encrypt(ZERO_NONCE, version_key, label("handle") + named)
-
-
-def root_handle(root: bytes) -> bytes:
-    return b"\0" + HeldKey.of_root(root).key_id
-
-
-def handle_cipher(root: bytes) -> AESGCMSIV:
-    return AESGCMSIV(expand(root, label("kek-handle")))
 
 
 def make_passphrase_record(passphrase: str, salt: bytes, memory_kib: int, passes: int, lanes: int) -> bytes:

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 import accepted
+import handle_vectors
+import handles
 import record_vectors
 import rejected_headers
 import rejected_messages
@@ -42,7 +44,7 @@ def main() -> int:
 
 def make_files() -> dict[str, bytes]:
     files = {}
-    makers = (accepted, rejected_headers, rejected_messages, record_vectors)
+    makers = (accepted, handle_vectors, rejected_headers, rejected_messages, record_vectors)
     for vector in (vector for maker in makers for vector in maker.vectors()):
         name = f"{vector['name']}.json"
         if name in files:
@@ -73,6 +75,9 @@ def test(vector: dict) -> None:
     if vector["kind"] == "passphrase":
         expect_equal(name, found, unhex(vector, "root_key"))
         return
+    if vector["kind"] == "key":
+        expect_key(vector, found)
+        return
     if vector["kind"] == "record":
         expect_plaintext(vector, found)
         if vector.get("reproducible"):
@@ -91,9 +96,11 @@ def test(vector: dict) -> None:
         expect_raw_openings(vector)
 
 
-def read(vector: dict) -> bytes:
+def read(vector: dict) -> bytes | handles.OpenedHandle:
     if vector["kind"] == "passphrase":
         return open_passphrase_record(unhex(vector, "record"), vector["passphrase"])
+    if vector["kind"] == "key":
+        return handles.open_handle(unhex(vector, "root_key"), unhex(vector, "handle"), unhex(vector, "binding"))
     message, key = unhex(vector, "message"), held_key(vector)
     if vector["kind"] == "record":
         sealed = unhex(vector, "sealed_record")
@@ -103,6 +110,15 @@ def read(vector: dict) -> bytes:
         expect_equal(vector["name"], parsed.header.record, True)
         return unwrap_committed(parsed, key, canonical_context(vector["context"]))
     return open_message(message, key, vector["context"], unhex(vector, "aad"))
+
+
+def expect_key(vector: dict, key: handles.OpenedHandle) -> None:
+    name, message = vector["name"], unhex(vector, "message")
+    expect_equal(name, handles.SPEC_NAMES[key.spec], vector["spec"])
+    if "mac" in vector:
+        expect_equal(name, key.mac(message), unhex(vector, "mac"))
+    if "public_key" in vector:
+        expect_equal(name, key.public_key(), unhex(vector, "public_key"))
 
 
 def reseal(vector: dict, plaintext: bytes) -> bytes:
@@ -130,7 +146,9 @@ def headers(vector: dict) -> list[bytes]:
 
 def held_key(vector: dict) -> HeldKey:
     root = unhex(vector, "root_key")
-    return HeldKey.of_handle(root, unhex(vector, "handle")) if "handle" in vector else HeldKey.of_root(root)
+    if "handle" not in vector:
+        return HeldKey.of_root(root)
+    return handles.held_key(root, unhex(vector, "handle"), unhex(vector, "binding"))
 
 
 def expect_round_trip(vector: dict) -> None:

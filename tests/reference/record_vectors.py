@@ -1,6 +1,7 @@
 """The vectors of records: kind `record`, and a record given as a message."""
 
-from keys import make_handle, record_key
+from handles import make_unbound_handle
+from keys import record_key
 from records import open_record, seal_record
 from two_key_gcm import GcmKey, two_key_ciphertext
 from vector_parts import (
@@ -99,7 +100,7 @@ def sizes_and_aads() -> list[dict]:
 
 def headers_that_open() -> list[dict]:
     root = drawn("record_handle", "root key")
-    handle = make_handle(root, drawn("record_handle", "key id", 16), drawn("record_handle", "version key"))
+    handle = make_unbound_handle(root, drawn("record_handle", "key id", 16), drawn("record_handle", "version key"))
     unknown = WrappedKey(5, drawn("tag 5", "entry", 90))
     two = header_for("record_two_wrapped_keys", suite=2, pad=7, after=(unknown,))
     two.before = (copy_for("recipient 1", two),)

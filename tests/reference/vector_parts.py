@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
+from handles import held_key
 from keys import ZERO_NONCE, HeldKey, commitment, expand, label, wrap_aad
 from waxseal_reference import open_message, seal_body
 from wire import KEY_LEN, SALT_LEN, Header, WrappedKey, encode_context
@@ -24,6 +25,9 @@ FIELDS = [
     "record",
     "root_key",
     "handle",
+    "binding",
+    "spec",
+    "algorithm",
     "context",
     "aad",
     "plaintext",
@@ -42,6 +46,9 @@ FIELDS = [
     "raw_plaintext_2",
     "raw_ciphertext",
     "message",
+    "public_key",
+    "mac",
+    "signature",
     "headers",
     "nonce",
     "sealed_record",
@@ -77,6 +84,7 @@ class Sealing:
     data_key: bytes = b""
     salt: bytes = b""
     handle: bytes | None = None
+    binding: bytes = b""
     own: WrappedKey | None = None
 
     def __post_init__(self):
@@ -87,7 +95,7 @@ class Sealing:
 
     @property
     def held(self) -> HeldKey:
-        return HeldKey.of_handle(self.root, self.handle) if self.handle else HeldKey.of_root(self.root)
+        return held_key(self.root, self.handle, self.binding) if self.handle else HeldKey.of_root(self.root)
 
     @property
     def canonical(self) -> bytes:
@@ -194,6 +202,7 @@ def reader_of(sealing: Sealing) -> dict:
     return {
         "root_key": sealing.root,
         "handle": sealing.handle,
+        "binding": sealing.binding or None,
         "context": sealing.context,
         "aad": sealing.aad or None,
     }
