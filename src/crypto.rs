@@ -23,7 +23,6 @@ pub(crate) use key_pair::{InvalidKey, KeyPairFailure, RsaSize, spki_from_pem, sp
 pub use mac::MacAlgorithm;
 pub(crate) use mac::mac;
 pub(crate) use material::MaterialWrap;
-#[allow(unused_imports, reason = "for imports into a KMS")]
 pub(crate) use oaep::ImportKeyPair;
 pub use oaep::ImportWrapping;
 pub(crate) use secret_array::SecretArray;

@@ -2,6 +2,7 @@
 
 mod body;
 mod derive;
+mod materials;
 mod message;
 mod record;
 mod sealing;
@@ -13,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use body::Parallelism;
+pub(crate) use materials::{open_with, seal_with};
 pub use message::Envelope;
 pub use record::{HeaderStore, HeaderStoreError, MemoryHeaderStore, Opener, RowError, Sealer};
 pub use sealing::{Opening, Sealing};

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::envelope::HeaderStoreError;
 use crate::format::{FormatError, HeaderId, InvalidEntry, KeyReference, LimitExceeded};
+use crate::kms::KmsError;
 use crate::provider::ProviderError;
 use crate::rng::RandomError;
 
@@ -83,13 +84,21 @@ pub enum Error {
     /// The random generator failed.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// The KMS did not do its part: it refused the use of a key, for instance.
+    #[error(transparent)]
+    Kms(Box<KmsError>),
 }
 
 impl Error {
-    /// Whether the same call may succeed later, with nothing changed: a provider was unavailable.
+    /// Whether the same call may succeed later, with nothing changed: a provider or the store of a
+    /// KMS was unavailable.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Provider(error) if error.is_retryable())
+        match self {
+            Self::Provider(error) => error.is_retryable(),
+            Self::Kms(error) => error.is_retryable(),
+            _ => false,
+        }
     }
 }
 
@@ -107,6 +116,18 @@ impl From<Error> for io::Error {
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)
+    }
+}
+
+/// What a provider said to a KMS is the provider's answer, and a failure of the random generator one.
+impl From<KmsError> for Error {
+    fn from(error: KmsError) -> Self {
+        match error {
+            KmsError::Provider(error) => error.into(),
+            KmsError::Random(error) => error.into(),
+            KmsError::Message(error) => *error,
+            other => Self::Kms(Box::new(other)),
+        }
     }
 }
 

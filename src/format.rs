@@ -25,7 +25,7 @@ pub use record::{
 pub(crate) use record::{
     RECORD_MARK, Record, RecordMut, check_payload_len as check_record_payload_len,
 };
-pub use reference::{InvalidReference, KeyId, KeyReference, KeyVersion};
+pub use reference::{InvalidKeyId, InvalidReference, KeyId, KeyReference, KeyVersion};
 
 use serde::{Deserialize, Serialize};
 

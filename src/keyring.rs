@@ -2,12 +2,14 @@
 
 mod caching;
 mod single;
+mod wrapping;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use caching::{CacheCounters, CacheLimits, CacheStats, CachingKeyring};
 pub use single::SingleKeyring;
+pub(crate) use wrapping::{BoundKey, generate_data_key};
 
 use crate::context::EncryptionContext;
 use crate::error::Error;

@@ -1,6 +1,7 @@
 //! No error and no secret type shows a secret, however it is formatted.
 
 mod keys;
+mod kms;
 mod stores;
 
 use std::fmt::Debug;
@@ -325,7 +326,8 @@ fn assert_listed(error: &Error) {
         | Error::Limit(_)
         | Error::UnknownHeader { .. }
         | Error::StoredHeader { .. }
-        | Error::HeaderStore(_) => {}
+        | Error::HeaderStore(_)
+        | Error::Kms(_) => {}
         Error::Format(error) => match error {
             FormatError::NotAMessage
             | FormatError::UnsupportedVersion { .. }

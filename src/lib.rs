@@ -19,6 +19,7 @@ mod error;
 mod fork;
 pub mod format;
 mod keyring;
+pub mod kms;
 #[cfg(test)]
 mod leak_tests;
 mod names;
@@ -29,7 +30,7 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, InvalidTimestamp, ManualClock, SystemClock, Timestamp};
 pub use context::{ContextError, EncryptionContext};
 pub use crypto::{Engine, ImportWrapping, MacAlgorithm, MessageInput, SigningAlgorithm};
 #[cfg(feature = "tokio")]
@@ -48,6 +49,12 @@ pub use format::{
 pub use keyring::{
     CacheCounters, CacheLimits, CacheStats, CachingKeyring, DecryptionMaterials, DecryptionRequest,
     EncryptionMaterials, EncryptionRequest, Keyring, SingleKeyring, Unwrapped,
+};
+#[doc(inline)]
+pub use kms::{
+    Backup, BackupError, CreateKey, ImportKeySize, ImportParameters, KeyMetadata, KeyState, Kms,
+    KmsBuilder, KmsError, KmsHandle, KmsKeyring, ListKeys, ParametersForImport, RotationPolicy,
+    WaitingPeriod,
 };
 pub use names::UnknownName;
 pub use provider::{

@@ -1,5 +1,4 @@
 //! RSA key pairs to which key material is sent wrapped, to be imported.
-#![allow(dead_code, reason = "for imports into a KMS")]
 
 use aes_kw::KwpAes256;
 use aes_kw::cipher::KeyInit;

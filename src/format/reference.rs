@@ -1,9 +1,11 @@
 //! How a message names the key that a data key is wrapped under.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::str::FromStr;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use super::FormatError;
@@ -49,6 +51,16 @@ impl KeyReference {
         Self {
             tag: TAG_SOFTWARE,
             prefix,
+        }
+    }
+
+    /// A version of a KMS key whose wrapped keys are 48 bytes, as a software provider makes them
+    /// (tag 2).
+    #[must_use]
+    pub fn kms(key_id: KeyId, version: KeyVersion) -> Self {
+        Self {
+            tag: TAG_KMS,
+            ..Self::software(key_id, version)
         }
     }
 
@@ -106,6 +118,17 @@ impl KeyReference {
         Self {
             tag,
             prefix: SmallVec::from_slice(prefix),
+        }
+    }
+
+    /// The key of a KMS and the version of it that this names, if it names such a one.
+    #[must_use]
+    pub fn kms_version(&self) -> Option<(KeyId, KeyVersion)> {
+        match self.parts() {
+            ReferenceParts::Kms {
+                key_id, version, ..
+            } => Some((key_id, version)),
+            _ => None,
         }
     }
 
@@ -228,6 +251,14 @@ pub(super) fn check_tag(tag: u8) -> Result<u8, FormatError> {
 }
 
 /// The id of a key: 16 bytes, written as hexadecimal.
+///
+/// ```
+/// use waxseal::KeyId;
+///
+/// let id: KeyId = "000102030405060708090a0b0c0d0e0f".parse()?;
+/// assert_eq!(id.as_bytes()[15], 15);
+/// # Ok::<(), waxseal::format::InvalidKeyId>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId([u8; 16]);
 
@@ -257,9 +288,33 @@ impl fmt::Debug for KeyId {
     }
 }
 
+/// The text is no id of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the id of a key is 32 hexadecimal digits")]
+pub struct InvalidKeyId;
+
+impl FromStr for KeyId {
+    type Err = InvalidKeyId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKeyId> {
+        let mut id = [0; 16];
+        match base16ct::mixed::decode(text, &mut id) {
+            Ok(bytes) if bytes.len() == 16 => Ok(Self(id)),
+            _ => Err(InvalidKeyId),
+        }
+    }
+}
+
 impl Serialize for KeyId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

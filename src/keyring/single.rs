@@ -1,20 +1,17 @@
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
+use super::wrapping::{BoundKey, generate_data_key};
 use super::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring,
     Unwrapped,
 };
-use crate::context::EncryptionContext;
 use crate::error::Error;
 use crate::format::codec::varint_len;
-use crate::format::{KeyEntriesBuf, KeyReference, label};
+use crate::format::{KeyEntriesBuf, KeyReference};
 use crate::provider::{
-    GenerateDataKeyRequest, GeneratedDataKey, KeyDescription, KeyHandle, KeyProvider,
-    ProviderError, RootKey, SoftwareKeyProvider, UnwrapRequest, WrapRequest,
+    KeyDescription, KeyHandle, KeyProvider, ProviderError, RootKey, SoftwareKeyProvider,
+    UnwrapRequest,
 };
-use crate::secret::FreshDataKey;
 
 /// One key of one provider: wraps every message under it and opens those that name it.
 ///
@@ -24,8 +21,7 @@ pub struct SingleKeyring {
     provider: Arc<dyn KeyProvider>,
     handle: KeyHandle,
     description: KeyDescription,
-    /// What all its wrapped data keys are bound to, before the context.
-    bound_key: SmallVec<[u8; 64]>,
+    bound_key: BoundKey,
 }
 
 impl SingleKeyring {
@@ -63,14 +59,11 @@ impl SingleKeyring {
         handle: KeyHandle,
         description: KeyDescription,
     ) -> Self {
-        let mut bound_key = SmallVec::from_slice(label!("wrap"));
-        bound_key.push(description.reference.tag());
-        bound_key.extend_from_slice(description.reference.prefix());
         Self {
+            bound_key: BoundKey::new(&description.reference),
             provider,
             handle,
             description,
-            bound_key,
         }
     }
 
@@ -80,34 +73,8 @@ impl SingleKeyring {
         &self.description.reference
     }
 
-    /// What a wrapped data key is bound to: the key that it names, and the context.
-    fn binding(&self, context: &EncryptionContext) -> SmallVec<[u8; 96]> {
-        let mut binding = SmallVec::from_slice(&self.bound_key);
-        binding.extend_from_slice(context.digest());
-        binding
-    }
-
     fn answers_at_once(&self) -> bool {
         self.provider.capabilities().answers_at_once
-    }
-
-    fn generate(
-        &self,
-        request: EncryptionRequest<'_>,
-        binding: &[u8],
-    ) -> Result<GeneratedDataKey, Error> {
-        let handle = &self.handle;
-        if self.provider.capabilities().generates_data_keys {
-            let request = GenerateDataKeyRequest { handle, binding };
-            return Ok(self.provider.generate_data_key(request)?);
-        }
-        let data_key = FreshDataKey::generate(request.random)?;
-        let wrapped = self.provider.wrap_key(WrapRequest {
-            handle,
-            data_key: data_key.as_data_key(),
-            binding,
-        })?;
-        Ok(GeneratedDataKey { data_key, wrapped })
     }
 }
 
@@ -116,14 +83,19 @@ impl Keyring for SingleKeyring {
         &self,
         request: EncryptionRequest<'_>,
     ) -> Result<EncryptionMaterials, Error> {
-        let generated = self.generate(request, &self.binding(request.context))?;
+        let generated = generate_data_key(
+            self.provider.as_ref(),
+            &self.handle,
+            &self.bound_key.with(request.context),
+            request.random,
+        )?;
         let mut entries = KeyEntriesBuf::new();
         entries.push(self.key(), generated.wrapped.as_bytes())?;
         Ok(EncryptionMaterials::fresh(generated.data_key, entries))
     }
 
     fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
-        let binding = self.binding(request.context);
+        let binding = self.bound_key.with(request.context);
         let mut failed = None;
         for (number, entry) in request.entries.iter().enumerate() {
             if !entry.names(self.key()) {

@@ -108,7 +108,7 @@ impl SoftwareKeyProvider {
     }
 
     /// Takes handles under another root key too; what it creates stays under its own. This is how a
-    /// root key is replaced.
+    /// root key is replaced: see [`KmsHandle::rekey_root`](crate::KmsHandle::rekey_root).
     #[must_use]
     pub fn with_other_root(mut self, root_key: &RootKey) -> Self {
         let others = self.others.iter().cloned();
@@ -159,6 +159,21 @@ impl SoftwareKeyProvider {
                 Ok(to.issue(key.key_id, key.spec, &material, handle.binding()))
             }
         }
+    }
+
+    /// The id of the key of a handle, if it has the shape of a software handle: the same under every
+    /// root key.
+    pub(crate) fn key_id_of(handle: &KeyHandle) -> Option<KeyId> {
+        match ParsedHandle::read(handle).ok()?.key {
+            ParsedKey::Root => None,
+            ParsedKey::Created(key) => Some(key.key_id),
+        }
+    }
+
+    /// Whether a handle is under the root key that new keys are under.
+    pub(crate) fn is_under_own_root(&self, handle: &KeyHandle) -> Result<bool, ProviderError> {
+        let (root, _) = self.parse(handle)?;
+        Ok(root.key_id == self.root.key_id)
     }
 
     /// What `describe_key` says of the root key.

@@ -4,6 +4,10 @@
 pub mod caching;
 pub mod header_store;
 pub mod io;
+pub mod kms;
+pub mod kms_estate;
+pub mod kms_model;
+pub mod kms_stores;
 pub mod openssl;
 pub mod probe;
 pub mod provider_contract;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::limits::Budget;
 use super::{CacheLimits, CachingKeyring};
-use crate::clock::{Clock, ManualClock};
+use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::context::EncryptionContext;
 use crate::format::Suite;
 use crate::keyring::{
@@ -74,6 +74,10 @@ impl Clock for HeldClock {
             drop(self.hold_up.lock());
         }
         self.clock.now()
+    }
+
+    fn unix_time(&self) -> Timestamp {
+        self.clock.unix_time()
     }
 
     fn park_until(&self, deadline: Duration) {

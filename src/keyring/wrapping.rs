@@ -1,0 +1,51 @@
+//! Data keys under a key of a provider.
+
+use smallvec::SmallVec;
+
+use crate::context::EncryptionContext;
+use crate::error::Error;
+use crate::format::{KeyReference, label};
+use crate::provider::{
+    GenerateDataKeyRequest, GeneratedDataKey, KeyHandle, KeyProvider, WrapRequest,
+};
+use crate::rng::RandomSource;
+use crate::secret::FreshDataKey;
+
+/// What data keys that are wrapped under one key are bound to, before the context.
+#[derive(Debug, Clone)]
+pub(crate) struct BoundKey(SmallVec<[u8; 64]>);
+
+impl BoundKey {
+    pub(crate) fn new(key: &KeyReference) -> Self {
+        let mut bound = SmallVec::from_slice(label!("wrap"));
+        bound.push(key.tag());
+        bound.extend_from_slice(key.prefix());
+        Self(bound)
+    }
+
+    /// What a wrapped data key is bound to: the key that it names, and the context.
+    pub(crate) fn with(&self, context: &EncryptionContext) -> SmallVec<[u8; 96]> {
+        let mut binding = SmallVec::from_slice(&self.0);
+        binding.extend_from_slice(context.digest());
+        binding
+    }
+}
+
+/// Generates a data key, in the provider where that is its capability, and wraps it.
+pub(crate) fn generate_data_key(
+    provider: &dyn KeyProvider,
+    handle: &KeyHandle,
+    binding: &[u8],
+    random: &dyn RandomSource,
+) -> Result<GeneratedDataKey, Error> {
+    if provider.capabilities().generates_data_keys {
+        return Ok(provider.generate_data_key(GenerateDataKeyRequest { handle, binding })?);
+    }
+    let data_key = FreshDataKey::generate(random)?;
+    let wrapped = provider.wrap_key(WrapRequest {
+        handle,
+        data_key: data_key.as_data_key(),
+        binding,
+    })?;
+    Ok(GeneratedDataKey { data_key, wrapped })
+}

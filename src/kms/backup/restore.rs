@@ -1,0 +1,285 @@
+//! From a backup into a store: read it all, verify it all, compare it with what is there, write it
+//! in one transaction.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use super::error::BackupError;
+use super::payload::{PayloadReader, not_a_backup};
+use super::snapshot::Snapshot;
+use super::{Backup, BackupReport};
+use crate::context::EncryptionContext;
+use crate::crypto::Expand;
+use crate::envelope::DecryptReader;
+use crate::kms::commit::AliasRecord;
+use crate::kms::error::KmsError;
+use crate::kms::record::{Codec, KeyRecord, StoredHandle, Unreadable, VersionRecord};
+use crate::kms::store_key::StoreRecord;
+use crate::provider::{KeyHandle, RootKey, SoftwareKeyProvider};
+use crate::secret::DataKey;
+use crate::store::{Collection, CommitError, Expected, KeyStore, Record, RecordKey, Transaction};
+
+/// How errors name what is restored.
+const BACKUP: &str = "the backup";
+
+pub(super) fn restore(
+    store: &dyn KeyStore,
+    backup: &Backup<'_>,
+    reader: impl Read,
+) -> Result<BackupReport, KmsError> {
+    let empty = EncryptionContext::empty();
+    let message = DecryptReader::new(backup.envelope, reader, backup.options(&empty))
+        .map_err(BackupError::read)?;
+    let contents = Contents::read(message, backup.software)?;
+    let found = Snapshot::take(store)?.into_records();
+    let transaction = contents.plan(store, found)?;
+    match store.commit(&transaction) {
+        Ok(_) => Ok(contents.report()),
+        Err(CommitError::Conflict { key }) => Err(KmsError::Conflict { record: key }),
+        Err(CommitError::Store(error)) => Err(error.into()),
+    }
+}
+
+/// What a backup has, verified, with keys of software at their new home.
+struct Contents {
+    codec: Codec,
+    keys: BTreeMap<RecordKey, KeyRecord>,
+    /// Aliases among them; without keys.
+    others: BTreeMap<RecordKey, Vec<u8>>,
+}
+
+impl Contents {
+    fn read(message: impl Read, home: Option<&SoftwareKeyProvider>) -> Result<Self, KmsError> {
+        let (mut payload, secrets) = PayloadReader::new(message)?;
+        let arrival = Arrival {
+            one_time: SoftwareKeyProvider::new(&RootKey::from_bytes(&secrets.root_key)),
+            home,
+        };
+        let mut contents = Self {
+            codec: Codec::new(Expand::new(&secrets.store_key)),
+            keys: BTreeMap::new(),
+            others: BTreeMap::new(),
+        };
+        let mut store_record = None;
+        while let Some((address, bytes)) = payload.next()? {
+            let is_repeated = if address == StoreRecord::address() {
+                let record: StoreRecord = contents.decode(&address, &bytes)?;
+                store_record.replace(record).is_some()
+            } else if address.collection == Collection::KEYS {
+                let record = contents.codec.decode_key(&address, &bytes);
+                let record = record.map_err(|why| unreadable(why, &address))?;
+                contents.keys.insert(address, record).is_some()
+            } else {
+                contents.decode::<serde::de::IgnoredAny>(&address, &bytes)?;
+                contents.others.insert(address, bytes).is_some()
+            };
+            if is_repeated {
+                return Err(not_a_backup("it has a record twice").into());
+            }
+        }
+        contents.check_aliases()?;
+        for record in contents.keys.values_mut() {
+            arrival.take_in(record)?;
+        }
+        let mut record = store_record.ok_or(not_a_backup("it has no record of the store"))?;
+        if let Some(handle) = arrival.moved(&record.provider, &record.bound_handle())? {
+            record.handle = handle;
+            arrival.check_store_key(&record, secrets.store_key.as_slice())?;
+        }
+        let address = StoreRecord::address();
+        let bytes = contents.codec.encode(&address, &record);
+        contents.others.insert(address, bytes);
+        Ok(contents)
+    }
+
+    /// An alias and its key name each other.
+    fn check_aliases(&self) -> Result<(), KmsError> {
+        let mut listed = 0;
+        for (address, bytes) in &self.others {
+            if address.collection != Collection::ALIASES {
+                continue;
+            }
+            let record: AliasRecord = self.decode(address, bytes)?;
+            let key = self.keys.get(&KeyRecord::address(record.key));
+            if !key.is_some_and(|key| key.aliases.contains(&record.alias)) {
+                return Err(not_a_backup("an alias and its key do not fit").into());
+            }
+            listed += 1;
+        }
+        let named: usize = self.keys.values().map(|key| key.aliases.len()).sum();
+        if listed == named {
+            Ok(())
+        } else {
+            Err(not_a_backup("an alias and its key do not fit").into())
+        }
+    }
+
+    /// What makes the store that of the backup, if it has nothing of its own.
+    fn plan(
+        &self,
+        store: &dyn KeyStore,
+        mut found: BTreeMap<RecordKey, Record>,
+    ) -> Result<Transaction, KmsError> {
+        for (address, stored) in &found {
+            self.check_covered(address, stored, &store.name())?;
+        }
+        let mut transaction = Transaction::new();
+        let mut put = |address: &RecordKey, bytes: Vec<u8>| {
+            let expected = match found.remove(address) {
+                Some(stored) => Expected::Revision(stored.revision),
+                None => Expected::Absent,
+            };
+            let before = std::mem::take(&mut transaction);
+            transaction = before.put(address.clone(), expected, bytes);
+        };
+        for (address, record) in &self.keys {
+            put(address, self.codec.encode(address, record));
+        }
+        for (address, bytes) in &self.others {
+            put(address, bytes.clone());
+        }
+        Ok(transaction)
+    }
+
+    /// Whether a record that the store has is in the backup, as it is or newer.
+    fn check_covered(
+        &self,
+        address: &RecordKey,
+        stored: &Record,
+        store: &str,
+    ) -> Result<(), BackupError> {
+        let other_store = || BackupError::OtherStore {
+            store: store.to_owned(),
+        };
+        self.codec
+            .decode::<serde::de::IgnoredAny>(address, &stored.bytes)
+            .map_err(|_| other_store())?;
+        let is_covered = match self.keys.get(address) {
+            Some(key) => {
+                let found = self.codec.decode_key(address, &stored.bytes);
+                found.is_ok_and(|found| key.covers(&found))
+            }
+            None => self.others.get(address).is_some_and(|bytes| {
+                // Which state of an alias is the newer one, its key tells.
+                let is_told = address.collection == Collection::ALIASES;
+                is_told || *address == StoreRecord::address() || *bytes == stored.bytes
+            }),
+        };
+        if is_covered {
+            Ok(())
+        } else {
+            Err(BackupError::NewerState {
+                store: store.to_owned(),
+                record: address.clone(),
+            })
+        }
+    }
+
+    fn report(&self) -> BackupReport {
+        let mut report = BackupReport::default();
+        for address in self.keys.keys().chain(self.others.keys()) {
+            report.count(address.collection);
+        }
+        report
+    }
+
+    fn decode<T: serde::de::DeserializeOwned>(
+        &self,
+        address: &RecordKey,
+        bytes: &[u8],
+    ) -> Result<T, KmsError> {
+        let decoded = self.codec.decode(address, bytes);
+        decoded.map_err(|why| unreadable(why, address))
+    }
+}
+
+/// Brings keys of software from the backup's root key to their new home.
+struct Arrival<'a> {
+    one_time: SoftwareKeyProvider,
+    home: Option<&'a SoftwareKeyProvider>,
+}
+
+impl Arrival<'_> {
+    fn take_in(&self, record: &mut KeyRecord) -> Result<(), KmsError> {
+        for index in 0..record.versions.len() {
+            let moved = match record.bound_handle(index) {
+                Some((name, handle)) => self.moved(name, &handle)?,
+                None => None,
+            };
+            if let (Some(moved), Some(version)) = (moved, record.versions.get_mut(index)) {
+                version.handle = Some(moved);
+            }
+        }
+        Ok(())
+    }
+
+    fn moved(&self, name: &str, handle: &KeyHandle) -> Result<Option<StoredHandle>, KmsError> {
+        if self.one_time.is_under_own_root(handle).is_err() {
+            return Ok(None);
+        }
+        let home = self.home.ok_or_else(|| KmsError::NoProvider {
+            provider: name.to_owned(),
+        })?;
+        let moved = self.one_time.move_key(handle, home)?;
+        Ok(Some(StoredHandle::new(moved.as_bytes())))
+    }
+
+    /// What the store will be opened with must give the key that its records are under.
+    fn check_store_key(&self, record: &StoreRecord, expected: &[u8]) -> Result<(), KmsError> {
+        let Some(home) = self.home else {
+            return Ok(());
+        };
+        let key = record.unwrap(home)?;
+        if DataKey::from_bytes(expected).is_ok_and(|expected| expected == key) {
+            Ok(())
+        } else {
+            Err(not_a_backup("its store key is not the one that is wrapped in it").into())
+        }
+    }
+}
+
+impl KeyRecord {
+    /// Whether this is the state of a key that `found` is, or one that came of it.
+    fn covers(&self, found: &Self) -> bool {
+        let handles_are_covered = found.versions.iter().all(|version| {
+            let own = self.version(version.number);
+            // A key whose deletion has begun has no versions.
+            own.map_or(self.deleted().is_some(), |own| own.covers(version))
+        });
+        handles_are_covered
+            && (self.generation > found.generation
+                || (self.generation == found.generation && self.says_the_same(found)))
+    }
+
+    /// Whether nothing but the root key is different.
+    fn says_the_same(&self, other: &Self) -> bool {
+        let without_handles = |record: &Self| {
+            let mut record = record.clone();
+            for version in &mut record.versions {
+                version.handle = None;
+            }
+            record
+        };
+        without_handles(self) == without_handles(other)
+    }
+}
+
+impl VersionRecord {
+    /// Whether this has the material that `found` has, or had it and lost it.
+    fn covers(&self, found: &Self) -> bool {
+        match (&self.handle, &found.handle) {
+            (Some(own), Some(found)) => {
+                let id = |handle: &StoredHandle| {
+                    let handle = KeyHandle::from_bytes(handle.as_bytes());
+                    SoftwareKeyProvider::key_id_of(&handle)
+                };
+                own == found || id(own).is_some_and(|own| Some(own) == id(found))
+            }
+            _ => true,
+        }
+    }
+}
+
+fn unreadable(why: Unreadable, address: &RecordKey) -> KmsError {
+    why.at(address.clone(), BACKUP.to_owned())
+}

@@ -1,0 +1,255 @@
+//! Encrypting and decrypting small values directly under a key.
+//!
+//! A ciphertext is a message of suite 1 (`FORMAT.md`), with a data key of its own: so it commits to
+//! its key and context, and anything that opens messages opens it.
+
+use super::KmsHandle;
+use super::error::KmsError;
+use super::name::KeySelector;
+use super::operation::Operation;
+use super::perform::AuthorisedKey;
+use super::wrap::keys_of;
+use crate::context::EncryptionContext;
+use crate::envelope::{open_with, seal_with};
+use crate::error::Error;
+use crate::format::body::payload_len;
+use crate::format::{FormatError, Header, HeaderKind, KeyId, KeyVersion};
+use crate::keyring::DecryptionMaterials;
+use crate::rng::RandomSource;
+use crate::secret::SecretBytes;
+
+/// The longest plaintext, in bytes.
+const MAX_PLAINTEXT_LEN: usize = 4096;
+
+/// What was encrypted under a key. Not secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ciphertext {
+    /// A message, which names the key and version.
+    pub bytes: Vec<u8>,
+    /// The key.
+    pub key: KeyId,
+    /// The version of it.
+    pub version: KeyVersion,
+}
+
+/// What was decrypted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Decrypted {
+    /// The plaintext.
+    pub plaintext: SecretBytes,
+    /// The key that it was under.
+    pub key: KeyId,
+    /// The version of it.
+    pub version: KeyVersion,
+}
+
+impl KmsHandle {
+    /// Encrypts at most 4096 bytes under the primary version of a key. For more, and for speed, seal
+    /// with an [`Envelope`](crate::Envelope) over the key's [`keyring`](Self::keyring).
+    ///
+    /// # Errors
+    ///
+    /// [`KmsError::TooLarge`], [`KmsError::InvalidState`], [`KmsError::InvalidUsage`], those of
+    /// finding the key as [`describe_key`](Self::describe_key), and the provider's failures.
+    pub fn encrypt<'k>(
+        &self,
+        key: impl Into<KeySelector<'k>>,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<Ciphertext, KmsError> {
+        check_len("a plaintext", plaintext.len() as u64, MAX_PLAINTEXT_LEN)?;
+        let random = self.kms.random.as_ref();
+        self.gate()
+            .perform(Operation::Encrypt, key.into(), Some(context), |key| {
+                key.encrypt(plaintext, context, random)
+            })
+    }
+
+    /// Decrypts what [`encrypt`](Self::encrypt), [`re_encrypt`](Self::re_encrypt) or
+    /// [`generate_data_key`](Self::generate_data_key) gave, under whatever key it names. To demand a
+    /// certain key, see [`decrypt_under`](Self::decrypt_under).
+    ///
+    /// # Errors
+    ///
+    /// [`KmsError::Message`] with [`Error::Decrypt`] for another context and for changed bytes, and
+    /// with [`Error::Format`] for what is no message; [`KmsError::OtherKey`],
+    /// [`KmsError::TooLarge`], and otherwise as `encrypt`; a key that was deleted is
+    /// [`KmsError::Deleted`].
+    pub fn decrypt(
+        &self,
+        ciphertext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<Decrypted, KmsError> {
+        let parsed = Parsed::new(ciphertext)?;
+        self.open(Operation::Decrypt, &parsed, context)
+    }
+
+    /// As [`decrypt`](Self::decrypt), if the ciphertext is under this key.
+    ///
+    /// # Errors
+    ///
+    /// As `decrypt`, and [`KmsError::IncorrectKey`] for a ciphertext under another key.
+    pub fn decrypt_under<'k>(
+        &self,
+        key: impl Into<KeySelector<'k>>,
+        ciphertext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<Decrypted, KmsError> {
+        let parsed = Parsed::new(ciphertext)?;
+        self.gate()
+            .perform(Operation::Decrypt, key.into(), Some(context), |key| {
+                parsed
+                    .open(key, context)?
+                    .ok_or(KmsError::IncorrectKey { key: key.id() })
+            })
+    }
+
+    /// Decrypts, and encrypts again under the primary version of another key, or of the same, and
+    /// another context; the plaintext does not leave the KMS. Both keys must allow it.
+    ///
+    /// # Errors
+    ///
+    /// As [`decrypt`](Self::decrypt) and [`encrypt`](Self::encrypt).
+    pub fn re_encrypt<'k>(
+        &self,
+        ciphertext: &[u8],
+        source_context: &EncryptionContext,
+        key: impl Into<KeySelector<'k>>,
+        context: &EncryptionContext,
+    ) -> Result<Ciphertext, KmsError> {
+        let parsed = Parsed::new(ciphertext)?;
+        let opened = self.open(Operation::ReEncryptFrom, &parsed, source_context)?;
+        let random = self.kms.random.as_ref();
+        self.gate()
+            .perform(Operation::ReEncryptTo, key.into(), Some(context), |key| {
+                key.encrypt(&opened.plaintext, context, random)
+            })
+    }
+
+    /// Gives 1 to 1024 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`KmsError::OutOfRange`], and [`KmsError::Random`].
+    pub fn generate_random(&self, len: usize) -> Result<SecretBytes, KmsError> {
+        check_random_len(len)?;
+        self.gate()
+            .perform_on_store(Operation::GenerateRandom, |kms| {
+                random_bytes(kms.random.as_ref(), len)
+            })
+    }
+
+    /// Opens a ciphertext under the first of the keys that it names which this store has.
+    fn open(
+        &self,
+        operation: Operation,
+        parsed: &Parsed<'_>,
+        context: &EncryptionContext,
+    ) -> Result<Decrypted, KmsError> {
+        let mut unknown = None;
+        for key in keys_of(parsed.header.entries()) {
+            let opened = self
+                .gate()
+                .perform(operation, key.into(), Some(context), |key| {
+                    parsed.open(key, context)
+                });
+            match opened {
+                Ok(Some(opened)) => return Ok(opened),
+                Ok(None) => {}
+                Err(error @ KmsError::NoKey { .. }) => unknown = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(unknown.unwrap_or(KmsError::OtherKey))
+    }
+}
+
+impl AuthorisedKey<'_> {
+    pub(super) fn encrypt(
+        &self,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+        random: &dyn RandomSource,
+    ) -> Result<Ciphertext, KmsError> {
+        let (materials, version) = self.encryption_materials(context, random)?;
+        Ok(Ciphertext {
+            bytes: seal_with(&materials, plaintext, context, random)?,
+            key: self.id(),
+            version: version.number(),
+        })
+    }
+}
+
+/// A ciphertext that has the shape of one.
+struct Parsed<'c> {
+    header: Header<'c>,
+    body: &'c [u8],
+}
+
+impl<'c> Parsed<'c> {
+    fn new(ciphertext: &'c [u8]) -> Result<Self, KmsError> {
+        let (header, body) = Header::parse(ciphertext).map_err(Error::from)?;
+        if header.kind() == HeaderKind::Record {
+            return Err(Error::from(FormatError::RecordHeader).into());
+        }
+        let len = payload_len(body.len() as u64).map_err(Error::from)?;
+        check_len("the plaintext of a ciphertext", len, MAX_PLAINTEXT_LEN)?;
+        Ok(Self { header, body })
+    }
+
+    /// Opens it with a key. `None` if it does not name the key.
+    fn open(
+        &self,
+        key: &AuthorisedKey<'_>,
+        context: &EncryptionContext,
+    ) -> Result<Option<Decrypted>, KmsError> {
+        let found = key.decryption_materials(self.header.entries(), context)?;
+        found
+            .map(|(materials, version)| {
+                Ok(Decrypted {
+                    plaintext: self.open_body(materials, context)?,
+                    key: key.id(),
+                    version: version.number(),
+                })
+            })
+            .transpose()
+    }
+
+    fn open_body(
+        &self,
+        materials: DecryptionMaterials,
+        context: &EncryptionContext,
+    ) -> Result<SecretBytes, Error> {
+        open_with(materials, &self.header, self.body, context)
+    }
+}
+
+pub(super) fn check_random_len(len: usize) -> Result<(), KmsError> {
+    const MAX: usize = 1024;
+    if (1..=MAX).contains(&len) {
+        return Ok(());
+    }
+    Err(KmsError::OutOfRange {
+        what: "a number of random bytes",
+        min: 1,
+        max: MAX as u64,
+        unit: "bytes",
+        given: len as u64,
+    })
+}
+
+pub(super) fn random_bytes(random: &dyn RandomSource, len: usize) -> Result<SecretBytes, KmsError> {
+    let mut bytes = SecretBytes::zeroed(len);
+    random.fill(bytes.as_mut_slice())?;
+    Ok(bytes)
+}
+
+pub(super) fn check_len(what: &'static str, len: u64, max: usize) -> Result<(), KmsError> {
+    let max = max as u64;
+    if len > max {
+        return Err(KmsError::TooLarge { what, len, max });
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Changes of records, which happen together or not at all.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::KeyEntry;
+use super::error::KmsError;
+use super::inner::Inner;
+use super::name::AliasName;
+use super::record::KeyRecord;
+use crate::format::KeyId;
+use crate::store::{
+    Collection, CommitError, Expected, RecordId, RecordKey, Revision, StoreError, Transaction,
+};
+
+/// Others may change a record between reading and writing it so often before a change is given up.
+/// Each time, one of them has got its change done.
+pub(super) const MAX_ATTEMPTS: usize = 100;
+
+/// A record of the collection `aliases`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AliasRecord {
+    pub(super) alias: AliasName,
+    pub(super) key: KeyId,
+}
+
+impl AliasRecord {
+    /// Where the record of an alias is in the store.
+    pub(super) fn address(alias: &AliasName) -> Result<RecordKey, KmsError> {
+        let id = RecordId::new(alias.as_str()).map_err(|_| KmsError::InvalidSelector)?;
+        Ok(RecordKey::new(Collection::ALIASES, id))
+    }
+}
+
+/// Changes of records that happen together.
+pub(super) struct Unit<'k> {
+    kms: &'k Inner,
+    transaction: Transaction,
+    keys: Vec<KeyRecord>,
+    aliases: Vec<(AliasName, Option<KeyId>)>,
+}
+
+impl<'k> Unit<'k> {
+    pub(super) fn new(kms: &'k Inner) -> Self {
+        Self {
+            kms,
+            transaction: Transaction::new(),
+            keys: Vec::new(),
+            aliases: Vec::new(),
+        }
+    }
+
+    /// Writes the record of a new key.
+    pub(super) fn create_key(self, record: KeyRecord) -> Self {
+        self.put_key(Expected::Absent, record)
+    }
+
+    /// Writes the record of a key anew.
+    pub(super) fn update_key(self, before: &KeyEntry, mut record: KeyRecord) -> Self {
+        record.generation = before.record.generation.saturating_add(1);
+        self.put_key(Expected::Revision(before.revision), record)
+    }
+
+    /// Gives an alias to a key.
+    pub(super) fn put_alias(
+        mut self,
+        expected: Expected,
+        alias: AliasName,
+        key: KeyId,
+    ) -> Result<Self, KmsError> {
+        let address = AliasRecord::address(&alias)?;
+        let record = AliasRecord { alias, key };
+        let bytes = self.kms.store_key.codec.encode(&address, &record);
+        self.transaction = self.transaction.put(address, expected, bytes);
+        self.aliases.push((record.alias, Some(key)));
+        Ok(self)
+    }
+
+    /// Takes an alias away.
+    pub(super) fn delete_alias(
+        mut self,
+        revision: Revision,
+        alias: AliasName,
+    ) -> Result<Self, KmsError> {
+        let address = AliasRecord::address(&alias)?;
+        self.transaction = self.transaction.delete(address, revision);
+        self.aliases.push((alias, None));
+        Ok(self)
+    }
+
+    /// Does it all, durably, lets this process know, and returns the keys in the order given.
+    pub(super) fn commit(self) -> Result<Vec<Arc<KeyEntry>>, CommitError> {
+        let sequence = self.kms.store.commit(&self.transaction)?;
+        let revision = Revision::from(sequence);
+        let entries: Vec<_> = self
+            .keys
+            .into_iter()
+            .map(|record| self.kms.entry(record, revision))
+            .collect();
+        self.kms.cache().committed(revision, &entries, self.aliases);
+        Ok(entries)
+    }
+
+    fn put_key(mut self, expected: Expected, record: KeyRecord) -> Self {
+        let address = KeyRecord::address(record.key);
+        let bytes = self.kms.store_key.codec.encode(&address, &record);
+        self.transaction = self.transaction.put(address, expected, bytes);
+        self.keys.push(record);
+        self
+    }
+}
+
+impl Inner {
+    /// Changes a key by reading, editing and writing its record, again if others change it
+    /// meanwhile. An edit that changes nothing writes nothing.
+    pub(super) fn change(
+        &self,
+        mut entry: Arc<KeyEntry>,
+        mut edit: impl FnMut(&KeyEntry) -> Result<KeyRecord, KmsError>,
+    ) -> Result<Arc<KeyEntry>, KmsError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let record = edit(&entry)?;
+            if record == entry.record {
+                return Ok(entry);
+            }
+            let unit = Unit::new(self).update_key(&entry, record);
+            match unit.commit() {
+                Ok(entries) => return Ok(entries.into_iter().next().unwrap_or(entry)),
+                Err(CommitError::Conflict { .. }) => entry = self.read_alive(entry.id())?,
+                Err(CommitError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(conflict(KeyRecord::address(entry.id())))
+    }
+}
+
+pub(super) fn conflict(record: RecordKey) -> KmsError {
+    KmsError::Conflict { record }
+}
+
+/// Whether it is certain that a transaction which failed so did not happen and never will.
+///
+/// Only then may what it was to make known be destroyed: of a failing disk one cannot be certain,
+/// and a key that is in no record is a smaller evil than a record whose key is gone.
+pub(super) fn not_written(error: &CommitError) -> bool {
+    matches!(
+        error,
+        CommitError::Conflict { .. }
+            | CommitError::Store(
+                StoreError::Busy { .. }
+                    | StoreError::Full { .. }
+                    | StoreError::Forked { .. }
+                    | StoreError::Permissions { .. }
+                    | StoreError::RecordTooLarge { .. }
+            )
+    )
+}

@@ -1,0 +1,159 @@
+//! A key as it is kept in memory, ready to be used.
+use std::fmt;
+use std::sync::Arc;
+
+use super::error::KmsError;
+use super::key::{KeyMetadata, KeyState, VersionState};
+use super::operation::Operation;
+use super::providers::Providers;
+use super::record::{KeyRecord, VersionRecord};
+use super::states;
+use super::usage::{Meter, Usage};
+use crate::format::{KeyId, KeyReference, KeyVersion};
+use crate::provider::{KeyHandle, KeyProvider};
+use crate::store::Revision;
+
+/// A key's record, and the handles of its versions.
+pub(crate) struct KeyEntry {
+    pub(crate) record: KeyRecord,
+    pub(super) revision: Revision,
+    pub(super) state: KeyState,
+    /// Those that have material, by their numbers.
+    versions: Vec<KeyVersionHandle>,
+    /// What the primary version wrapped in this process.
+    meter: Arc<Meter>,
+}
+
+/// A version of a key, and where it can be used. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyVersionHandle(Arc<Version>);
+
+#[derive(Debug)]
+struct Version {
+    number: KeyVersion,
+    reference: KeyReference,
+    handle: KeyHandle,
+    provider: Provider,
+}
+
+#[derive(Debug)]
+enum Provider {
+    Given(Arc<dyn KeyProvider>),
+    Missing(String),
+}
+
+impl KeyEntry {
+    pub(super) fn new(
+        record: KeyRecord,
+        revision: Revision,
+        providers: &Providers,
+        usage: &Usage,
+    ) -> Self {
+        let versions = record.versions.iter();
+        Self {
+            state: providers.state_of(&record),
+            versions: versions
+                .filter_map(|version| KeyVersionHandle::new(&record, version, providers))
+                .collect(),
+            meter: usage.meter(record.key, record.primary),
+            revision,
+            record,
+        }
+    }
+
+    pub(crate) fn id(&self) -> KeyId {
+        self.record.key
+    }
+
+    /// Refuses a key that was deleted.
+    pub(super) fn alive(self: Arc<Self>) -> Result<Arc<Self>, KmsError> {
+        match self.record.deleted() {
+            None => Ok(self),
+            Some(on) => Err(KmsError::Deleted { key: self.id(), on }),
+        }
+    }
+
+    /// Refuses an operation that the key, in its state, is not fit for.
+    pub(super) fn check(&self, operation: Operation) -> Result<(), KmsError> {
+        states::check(operation, &self.record, self.state)
+    }
+
+    /// A version that has material.
+    pub(super) fn version(&self, number: KeyVersion) -> Result<&KeyVersionHandle, KmsError> {
+        let key = self.id();
+        let found = self
+            .versions
+            .binary_search_by_key(&number, KeyVersionHandle::number)
+            .ok()
+            .and_then(|index| self.versions.get(index));
+        found.ok_or_else(|| match self.record.version(number) {
+            Some(version) => KmsError::InvalidVersionState {
+                key,
+                version: number,
+                state: version.state,
+            },
+            None => KmsError::NoVersion {
+                key,
+                version: number,
+            },
+        })
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    pub(super) fn metadata(&self) -> KeyMetadata {
+        self.record.metadata(self.state)
+    }
+}
+
+impl fmt::Debug for KeyEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyEntry({}, revision {})", self.id(), self.revision)
+    }
+}
+
+impl KeyVersionHandle {
+    fn new(record: &KeyRecord, version: &VersionRecord, providers: &Providers) -> Option<Self> {
+        if version.state == VersionState::PendingImport {
+            return None;
+        }
+        let handle = KeyHandle::from_bytes(version.handle.as_ref()?.as_bytes())
+            .with_binding(record.binding(version.number));
+        Some(Self(Arc::new(Version {
+            number: version.number,
+            reference: KeyReference::kms(record.key, version.number),
+            handle,
+            provider: match providers.find(&version.provider) {
+                Some(provider) => Provider::Given(Arc::clone(provider)),
+                None => Provider::Missing(version.provider.clone()),
+            },
+        })))
+    }
+
+    /// Its number.
+    pub(crate) fn number(&self) -> KeyVersion {
+        self.0.number
+    }
+
+    /// How messages name it.
+    pub(crate) fn reference(&self) -> &KeyReference {
+        &self.0.reference
+    }
+
+    /// Its handle, bound to it.
+    pub(crate) fn handle(&self) -> &KeyHandle {
+        &self.0.handle
+    }
+
+    /// The provider that issued the handle.
+    pub(crate) fn provider(&self) -> Result<&Arc<dyn KeyProvider>, KmsError> {
+        match &self.0.provider {
+            Provider::Given(provider) => Ok(provider),
+            Provider::Missing(name) => Err(KmsError::NoProvider {
+                provider: name.clone(),
+            }),
+        }
+    }
+}

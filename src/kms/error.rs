@@ -1,0 +1,420 @@
+use super::backup::BackupError;
+use super::key::{KeyOrigin, KeyState, KeyUsage, VersionState};
+use super::name::AliasName;
+use super::operation::Operation;
+use crate::clock::Timestamp;
+use crate::crypto::ImportWrapping;
+use crate::error::Error;
+use crate::format::{KeyId, KeyVersion};
+use crate::provider::{KeySpec, ProviderError, VerifyError};
+use crate::rng::RandomError;
+use crate::store::{RecordKey, StoreError};
+
+/// Why a KMS did not do what it was asked. Nothing was changed, unless the variant says otherwise.
+///
+/// `store` is the name of the store: for a file, its path.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KmsError {
+    /// There is no such key.
+    #[error(
+        "no key {key} is in {store}; check the id, and that this is the store that the key was created in"
+    )]
+    NoKey {
+        /// The id.
+        key: KeyId,
+        /// The store's name.
+        store: String,
+    },
+    /// There is no such alias.
+    #[error("no {alias} is in {store}; create it, or name the key by its id")]
+    NoAlias {
+        /// The alias.
+        alias: AliasName,
+        /// The store's name.
+        store: String,
+    },
+    /// There was such a key.
+    #[error("the key {key} was deleted on {on}; what is under it cannot be opened any more")]
+    Deleted {
+        /// The key.
+        key: KeyId,
+        /// When it was deleted.
+        on: Timestamp,
+    },
+    /// The key's state forbids it.
+    #[error("{operation} is refused because the key {key} is {}", advice(*.state, *.operation))]
+    InvalidState {
+        /// The key.
+        key: KeyId,
+        /// Its state.
+        state: KeyState,
+        /// What was asked.
+        operation: Operation,
+    },
+    /// The key is for something else.
+    #[error(
+        "{operation} is refused because the key {key} is for {usage}; use a key that is for it"
+    )]
+    InvalidUsage {
+        /// The key.
+        key: KeyId,
+        /// What it is for.
+        usage: KeyUsage,
+        /// What was asked.
+        operation: Operation,
+    },
+    /// It is not done with keys whose material is of this origin.
+    #[error(
+        "{operation} is refused because the material of the key {key} {}",
+        match .origin {
+            KeyOrigin::Provider => "was made by its provider; use a key that was created for import",
+            KeyOrigin::External => "is imported, and only its owner can make more of it; use a key that was not created for import",
+        }
+    )]
+    InvalidOrigin {
+        /// The key.
+        key: KeyId,
+        /// Who made its material.
+        origin: KeyOrigin,
+        /// What was asked.
+        operation: Operation,
+    },
+    /// A key was to be created for something that its spec is not for.
+    #[error("a key of spec {spec} is for {}, not for {usage}; leave the usage out, or choose another spec", KeyUsage::of(*.spec))]
+    UsageOfSpec {
+        /// The spec.
+        spec: KeySpec,
+        /// The usage asked for.
+        usage: KeyUsage,
+    },
+    /// Only keys that wrap, and whose provider makes their material, are rotated by themselves.
+    #[error(
+        "a key that does not wrap data keys, or whose material is imported, is not rotated by itself; create it without a rotation policy"
+    )]
+    NoRotation,
+    /// The key has no such version.
+    #[error(
+        "the key {key} has no version {version}; its store may have been put back to an older state"
+    )]
+    NoVersion {
+        /// The key.
+        key: KeyId,
+        /// The version.
+        version: KeyVersion,
+    },
+    /// The version is in a state that forbids it.
+    #[error("version {version} of the key {key} is {}", version_advice(*.state))]
+    InvalidVersionState {
+        /// The key.
+        key: KeyId,
+        /// The version.
+        version: KeyVersion,
+        /// Its state.
+        state: VersionState,
+    },
+    /// The key has a version already that waits to be promoted.
+    #[error(
+        "version {version} of the key {key} already waits to be promoted; promote it with promote_version first"
+    )]
+    PendingVersion {
+        /// The key.
+        key: KeyId,
+        /// The version that waits.
+        version: KeyVersion,
+    },
+    /// There is such an alias already.
+    #[error(
+        "{alias} is an alias of the key {key} already; give it to another key with update_alias, or choose another name"
+    )]
+    AliasExists {
+        /// The alias.
+        alias: AliasName,
+        /// The key that has it.
+        key: KeyId,
+    },
+    /// A name or text is not of its form.
+    #[error("{what} is {rule}; what was given is not")]
+    InvalidName {
+        /// What was given.
+        what: &'static str,
+        /// How it must be.
+        rule: &'static str,
+    },
+    /// The text names no key.
+    #[error(
+        "a key is named by its id, 32 hexadecimal digits, or by an alias that begins with 'alias/'"
+    )]
+    InvalidSelector,
+    /// A number is out of its range.
+    #[error("{what} must be {min} to {max} {unit}, and {given} was given")]
+    OutOfRange {
+        /// What it is.
+        what: &'static str,
+        /// The smallest.
+        min: u64,
+        /// The largest.
+        max: u64,
+        /// What it counts.
+        unit: &'static str,
+        /// The number given.
+        given: u64,
+    },
+    /// The key would have more of something than it may have.
+    #[error("the key {key} may have at most {max} {what}; remove some, or use another key")]
+    Limit {
+        /// The key.
+        key: KeyId,
+        /// What it would have more of.
+        what: &'static str,
+        /// How many it may have.
+        max: usize,
+    },
+    /// The new root key is not in use yet.
+    #[error(
+        "this Kms was opened without the root key that its keys are to be moved to; open it with that provider first, in every process that has the store"
+    )]
+    RootNotInUse,
+    /// Others changed the same records again and again. Trying again helps.
+    #[error("others kept changing the record {record} at the same time; try again")]
+    Conflict {
+        /// The record.
+        record: RecordKey,
+    },
+    /// The KMS was not given the provider that it needs.
+    #[error(
+        "the provider {provider} is needed, and this Kms was opened without it; open it with all providers that its keys live in"
+    )]
+    NoProvider {
+        /// The provider's name.
+        provider: String,
+    },
+    /// No provider was given at all.
+    #[error("a Kms needs a provider to keep its keys in; give one to the builder")]
+    NoProviders,
+    /// Two providers have one name, so keys in them could not be told apart.
+    #[error("two providers are named {provider}; give the Kms one of that name")]
+    SameProvider {
+        /// The name.
+        provider: String,
+    },
+    /// The provider does not make or import keys of this spec.
+    #[error(
+        "the provider {provider} does not {action} keys of spec {spec}; choose another provider or spec"
+    )]
+    UnsupportedSpec {
+        /// The provider's name.
+        provider: String,
+        /// What it does not do with them.
+        action: &'static str,
+        /// The spec.
+        spec: KeySpec,
+    },
+    /// Keys of this spec are too long for the wrapping.
+    #[error(
+        "keys of spec {spec} are too long for {wrapping}; import them with {}",
+        ImportWrapping::RsaAesKeyWrapSha256
+    )]
+    ImportWrapping {
+        /// The spec of the key.
+        spec: KeySpec,
+        /// The wrapping asked for.
+        wrapping: ImportWrapping,
+    },
+    /// The import token is not one of this key.
+    #[error(
+        "the import token is not one of the key {key}: {reason}; get one by get_parameters_for_import, and wrap the material with the public key that comes with it"
+    )]
+    ImportToken {
+        /// The key that material was to be imported for.
+        key: KeyId,
+        /// What is wrong with the token.
+        reason: &'static str,
+    },
+    /// The import token is too old.
+    #[error(
+        "the import token of the key {key} expired on {on}; get another by get_parameters_for_import, and wrap the material with the public key that comes with it"
+    )]
+    ImportTokenExpired {
+        /// The key.
+        key: KeyId,
+        /// When it expired.
+        on: Timestamp,
+    },
+    /// What was to be imported does not unwrap.
+    #[error(
+        "the material for the key {key} does not unwrap; wrap it by {wrapping} with the public key that came with this import token"
+    )]
+    WrappedMaterial {
+        /// The key.
+        key: KeyId,
+        /// How it is to be wrapped.
+        wrapping: ImportWrapping,
+    },
+    /// Other material was imported for the key before.
+    #[error(
+        "other material was imported for the key {key} before, and only the same can be imported again; import that, or create another key for this material"
+    )]
+    OtherMaterial {
+        /// The key.
+        key: KeyId,
+    },
+    /// Imported material is to expire before now.
+    #[error("the material would expire on {expires}, and it is {now}; give a later date, or none")]
+    ExpiresInPast {
+        /// The date given.
+        expires: Timestamp,
+        /// The date.
+        now: Timestamp,
+    },
+    /// A record was not written by a waxseal with the keys of this store, at least not there: it was
+    /// changed, moved or forged.
+    #[error(
+        "the record {record} in {store} is not what waxseal wrote there: it was changed, or put there from elsewhere; find out who writes to the store, and restore it from a backup"
+    )]
+    Tampered {
+        /// The record.
+        record: RecordKey,
+        /// The store's name.
+        store: String,
+    },
+    /// An older state of a record was put in the place of a newer one that this process has read.
+    #[error(
+        "the record {record} in {store} went back to an older state; find out who writes to the store, or open the Kms anew if it was restored on purpose"
+    )]
+    RolledBack {
+        /// The record.
+        record: RecordKey,
+        /// The store's name.
+        store: String,
+    },
+    /// A newer version of this crate wrote the record.
+    #[error(
+        "the record {record} in {store} was written by a newer version of waxseal; use that version, or a newer one"
+    )]
+    NewerRecord {
+        /// The record.
+        record: RecordKey,
+        /// The store's name.
+        store: String,
+    },
+    /// The store's own key could not be unwrapped, so none of its records can be read.
+    #[error(
+        "the key of {store} could not be unwrapped by the provider {provider}; give the root key or the token that the store was created with"
+    )]
+    StoreKey {
+        /// The store's name.
+        store: String,
+        /// The provider that wrapped it.
+        provider: String,
+        /// What the provider said.
+        #[source]
+        source: ProviderError,
+    },
+    /// The record that says whose store it is is missing, and others are there.
+    #[error(
+        "{store} has keys and no record {record}, without which they cannot be used; restore it from a backup"
+    )]
+    NoStoreRecord {
+        /// The record.
+        record: RecordKey,
+        /// The store's name.
+        store: String,
+    },
+    /// The ciphertext is under another key than the one that was demanded.
+    #[error(
+        "the ciphertext is not under the key {key}, which was demanded; leave the key out, or name the key that it is under"
+    )]
+    IncorrectKey {
+        /// The key that was demanded.
+        key: KeyId,
+    },
+    /// The ciphertext names no key of a KMS.
+    #[error(
+        "the ciphertext names no key of a KMS; open it with the keyring of the key that it was sealed under"
+    )]
+    OtherKey,
+    /// Too much was given at once.
+    #[error(
+        "{what} may be at most {max} bytes, and {len} were given; for larger ones use an Envelope over the keyring of the key"
+    )]
+    TooLarge {
+        /// What was given.
+        what: &'static str,
+        /// Its length, in bytes.
+        len: u64,
+        /// The largest, in bytes.
+        max: u64,
+    },
+    /// The message's MAC under this key is another one.
+    #[error("the MAC is not that of this message under the key {key}")]
+    InvalidMac {
+        /// The key.
+        key: KeyId,
+    },
+    /// The signature was not accepted.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The ciphertext was not sealed or opened: it is no message, was changed, or has another
+    /// context.
+    #[error(transparent)]
+    Message(Box<Error>),
+    /// A backup was not written, or not restored.
+    #[error(transparent)]
+    Backup(Box<BackupError>),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The provider failed.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The random generator failed.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+/// An error of the KMS itself that went through the layer of messages is what it was.
+impl From<Error> for KmsError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Kms(error) => *error,
+            Error::Provider(error) => Self::Provider(error),
+            Error::Random(error) => Self::Random(error),
+            other => Self::Message(Box::new(other)),
+        }
+    }
+}
+
+impl KmsError {
+    /// Whether the same call may succeed later, with nothing changed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Conflict { .. } => true,
+            Self::Store(error) => error.is_retryable(),
+            Self::Provider(error) | Self::StoreKey { source: error, .. } => error.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
+fn advice(state: KeyState, operation: Operation) -> &'static str {
+    match (state, operation) {
+        (KeyState::PendingDeletion, _) => "to be deleted; cancel its deletion first",
+        (_, Operation::CancelKeyDeletion) => "not to be deleted; there is nothing to cancel",
+        (KeyState::Enabled, _) => "enabled",
+        (KeyState::Disabled, _) => "disabled; enable it first",
+        (KeyState::PendingImport, _) => "without material; import it first",
+        (KeyState::Unavailable, _) => {
+            "unavailable: its provider was not given to this Kms; open it with that provider"
+        }
+    }
+}
+
+fn version_advice(state: VersionState) -> &'static str {
+    match state {
+        VersionState::Pending => "not primary yet; promote it first",
+        VersionState::Enabled => "past waiting to be promoted; promote a version that waits",
+        VersionState::PendingImport => "without material; import it again",
+    }
+}

@@ -1,0 +1,217 @@
+//! Messages under a key of the KMS.
+
+use std::sync::Arc;
+
+use super::KmsHandle;
+use super::error::KmsError;
+use super::name::{AliasName, KeySelector, Selected};
+use super::operation::Operation;
+use super::wrap::keys_of;
+use crate::error::Error;
+use crate::format::KeyId;
+use crate::keyring::{
+    DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring, Unwrapped,
+};
+
+/// A key of a [`Kms`](super::Kms) as the [`Keyring`] of an [`Envelope`](crate::Envelope), used in
+/// the name of a principal. Made by [`KmsHandle::keyring`]; cloning is cheap.
+///
+/// A message is sealed under the version that is primary then, which it names, and opens under that
+/// version for as long as the key is there. With an alias, the key is the one that has the alias at
+/// the time: messages under the key that had it before open with
+/// [`opening_also`](Self::opening_also).
+///
+/// Every message asks the KMS, which costs no query of its store as long as the key is cached. A
+/// [`CachingKeyring`](crate::CachingKeyring) around it asks for the data key of many messages at
+/// once; a key that is disabled then goes on being used through cached data keys until they are as
+/// old as its limits let them be.
+#[derive(Debug, Clone)]
+pub struct KmsKeyring {
+    handle: KmsHandle,
+    key: OwnedSelector,
+    opens: Opens,
+}
+
+#[derive(Debug, Clone)]
+enum OwnedSelector {
+    Id(KeyId),
+    Alias(AliasName),
+}
+
+/// The keys, beside the one that seals, whose messages are opened.
+#[derive(Debug, Clone)]
+enum Opens {
+    These(Arc<[OwnedSelector]>),
+    Any,
+}
+
+impl KmsHandle {
+    /// The keyring of a key.
+    ///
+    /// # Errors
+    ///
+    /// [`KmsError::InvalidSelector`] and [`KmsError::InvalidName`] for a text that can name no key.
+    /// Whether there is such a key is found when the keyring is used.
+    pub fn keyring<'k>(&self, key: impl Into<KeySelector<'k>>) -> Result<KmsKeyring, KmsError> {
+        Ok(KmsKeyring {
+            handle: self.clone(),
+            key: OwnedSelector::new(key.into())?,
+            opens: Opens::These(Arc::new([])),
+        })
+    }
+}
+
+impl KmsKeyring {
+    /// Opens messages under another key too, such as the one that had the alias before.
+    ///
+    /// # Errors
+    ///
+    /// As [`KmsHandle::keyring`].
+    pub fn opening_also<'k>(mut self, key: impl Into<KeySelector<'k>>) -> Result<Self, KmsError> {
+        let key = OwnedSelector::new(key.into())?;
+        if let Opens::These(keys) = self.opens {
+            let keys = keys.iter().cloned().chain([key]);
+            self.opens = Opens::These(keys.collect());
+        }
+        Ok(self)
+    }
+
+    /// Opens messages under any key of the KMS that the principal may decrypt with.
+    #[must_use]
+    pub fn opening_any_key(mut self) -> Self {
+        self.opens = Opens::Any;
+        self
+    }
+
+    /// Whether a message under `key` is this keyring's to open.
+    fn is_mine(&self, key: KeyId) -> Result<bool, KmsError> {
+        if self.key.names(&self.handle, key)? {
+            return Ok(true);
+        }
+        match &self.opens {
+            Opens::Any => Ok(true),
+            Opens::These(keys) => {
+                for other in keys.iter() {
+                    if other.names(&self.handle, key)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn seal(&self, request: EncryptionRequest<'_>) -> Result<EncryptionMaterials, KmsError> {
+        let EncryptionRequest {
+            context, random, ..
+        } = request;
+        self.handle.gate().perform(
+            Operation::GenerateDataKey,
+            self.key.as_selector(),
+            Some(context),
+            |key| Ok(key.encryption_materials(context, random)?.0),
+        )
+    }
+
+    fn open(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, KmsError> {
+        let context = request.context;
+        let mut failed = None;
+        for key in keys_of(request.entries) {
+            if !self.is_mine(key)? {
+                continue;
+            }
+            let opened =
+                self.handle
+                    .gate()
+                    .perform(Operation::Decrypt, key.into(), Some(context), |key| {
+                        key.decryption_materials(request.entries, context)
+                    });
+            match opened {
+                Ok(Some((materials, _))) => return Ok(Unwrapped::Done(materials)),
+                Ok(None) => {}
+                // A message of another KMS, where every key of this one would do.
+                Err(KmsError::NoKey { .. }) if matches!(self.opens, Opens::Any) => {}
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        failed.map_or(Ok(Unwrapped::NotMine), Err)
+    }
+
+    /// Whether the KMS has a key at hand, so that using it asks neither the store nor a provider
+    /// that may block.
+    fn is_at_hand(&self, key: KeySelector<'_>) -> bool {
+        self.handle.kms.at_hand(key).is_some_and(|entry| {
+            let primary = entry.version(entry.record.primary);
+            primary.is_ok_and(|version| {
+                version
+                    .provider()
+                    .is_ok_and(|provider| provider.capabilities().answers_at_once)
+            })
+        })
+    }
+}
+
+impl Keyring for KmsKeyring {
+    fn encryption_materials(
+        &self,
+        request: EncryptionRequest<'_>,
+    ) -> Result<EncryptionMaterials, Error> {
+        Ok(self.seal(request)?)
+    }
+
+    fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
+        Ok(self.open(request)?)
+    }
+
+    fn try_encryption_materials(
+        &self,
+        request: EncryptionRequest<'_>,
+    ) -> Option<Result<EncryptionMaterials, Error>> {
+        self.is_at_hand(self.key.as_selector())
+            .then(|| self.encryption_materials(request))
+    }
+
+    fn try_decryption_materials(
+        &self,
+        request: DecryptionRequest<'_>,
+    ) -> Option<Result<Unwrapped, Error>> {
+        let mut keys = keys_of(request.entries);
+        keys.all(|key| self.is_at_hand(key.into()))
+            .then(|| self.decryption_materials(request))
+    }
+
+    fn max_entries_len(&self) -> usize {
+        // Tag, length, key id, version of at most 5 bytes, wrapped key.
+        1 + 1 + 16 + 5 + crate::crypto::WRAPPED_LEN
+    }
+}
+
+impl OwnedSelector {
+    fn new(key: KeySelector<'_>) -> Result<Self, KmsError> {
+        match key.selected() {
+            Selected::Id(id) => Ok(Self::Id(id)),
+            Selected::Alias(name) => AliasName::new(name).map(Self::Alias),
+            Selected::Invalid => Err(KmsError::InvalidSelector),
+        }
+    }
+
+    fn as_selector(&self) -> KeySelector<'_> {
+        match self {
+            Self::Id(id) => id.into(),
+            Self::Alias(name) => name.into(),
+        }
+    }
+
+    /// Whether it names `key` now.
+    fn names(&self, handle: &KmsHandle, key: KeyId) -> Result<bool, KmsError> {
+        match self {
+            Self::Id(id) => Ok(*id == key),
+            Self::Alias(_) => {
+                handle.kms.refresh()?;
+                Ok(handle.kms.find(self.as_selector())?.id() == key)
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The providers that a KMS was given.
+
+use std::sync::Arc;
+
+use super::error::KmsError;
+use super::key::KeyState;
+use super::record::KeyRecord;
+use crate::provider::KeyProvider;
+
+#[derive(Debug)]
+pub(super) struct Providers(Vec<Arc<dyn KeyProvider>>);
+
+impl Providers {
+    pub(super) fn new(providers: Vec<Arc<dyn KeyProvider>>) -> Result<Self, KmsError> {
+        if providers.is_empty() {
+            return Err(KmsError::NoProviders);
+        }
+        for (index, provider) in providers.iter().enumerate() {
+            let mut before = providers.iter().take(index);
+            if before.any(|other| other.name() == provider.name()) {
+                return Err(KmsError::SameProvider {
+                    provider: provider.name().to_owned(),
+                });
+            }
+        }
+        Ok(Self(providers))
+    }
+
+    /// The one that keys are made in unless another is named.
+    pub(super) fn first(&self) -> Result<&Arc<dyn KeyProvider>, KmsError> {
+        self.0.first().ok_or(KmsError::NoProviders)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Arc<dyn KeyProvider>> {
+        self.0.iter().find(|provider| provider.name() == name)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<dyn KeyProvider>> {
+        self.0.iter()
+    }
+
+    /// The state of a key, as it is with these providers.
+    pub(super) fn state_of(&self, record: &KeyRecord) -> KeyState {
+        let primary = record.version(record.primary);
+        record.key_state(primary.is_none_or(|primary| self.find(&primary.provider).is_some()))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Result<&Arc<dyn KeyProvider>, KmsError> {
+        self.find(name).ok_or_else(|| KmsError::NoProvider {
+            provider: name.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! A new root key for all keys of a store.
+//!
+//! Each record is moved by a change of its own, so that a crash leaves some under the new root key
+//! and some under the old, and whoever has both can use all. The next call goes on.
+
+use super::KmsHandle;
+use super::alias::done;
+use super::commit::{MAX_ATTEMPTS, Unit, conflict};
+use super::entry::KeyEntry;
+use super::error::KmsError;
+use super::inner::Inner;
+use super::key::VersionState;
+use super::list::SCAN_PAGE;
+use super::operation::Operation;
+use super::record::{KeyRecord, StoredHandle};
+use crate::format::KeyId;
+use crate::provider::{
+    CreateKeyRequest, KeyHandle, KeyMaterial, KeyProvider, KeySpec, ProviderError,
+    SoftwareKeyProvider,
+};
+use crate::store::{Collection, RecordId, RecordKey, ScanRequest};
+
+/// What a [`rekey_root`](KmsHandle::rekey_root) has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RekeyReport {
+    /// The records that were not yet under the new root key, and are now.
+    pub records: usize,
+}
+
+impl KmsHandle {
+    /// Puts all keys of software in the store, and the store's own, under the root key of
+    /// `provider`: one that [takes](SoftwareKeyProvider::with_other_root) the old root key too. When
+    /// this has returned, the store has no more use for the old root key.
+    ///
+    /// Keys stay what they are: messages open, signatures verify, and the KMS can be used meanwhile,
+    /// here and in other processes. If it is interrupted, what was moved stays moved; call it again.
+    /// It takes a commit for each key. Backups that were made before stay as they are, and so do
+    /// copies of the store's files: the old root key opens what is in them.
+    ///
+    /// A new root key comes in by steps, of which each is done in every process that has the store
+    /// before the next begins:
+    ///
+    /// 1. Open the KMS with `SoftwareKeyProvider::new(&old).with_other_root(&new)`, which takes what
+    ///    is under the new root key.
+    /// 2. Open it with `SoftwareKeyProvider::new(&new).with_other_root(&old)`, which creates under
+    ///    the new root key.
+    /// 3. Call this, in one of them, with that provider.
+    /// 4. Open it with `SoftwareKeyProvider::new(&new)`, and destroy the old root key when no
+    ///    backup and nothing outside of the store needs it.
+    ///
+    /// With one process that is stopped and started, steps 2 to 4 are enough.
+    ///
+    /// # Errors
+    ///
+    /// [`KmsError::RootNotInUse`] when this KMS was opened without the new root key,
+    /// [`ProviderError::OtherRootKey`] for a key under a root key that `provider` does not take,
+    /// [`KmsError::Tampered`] and [`KmsError::NewerRecord`] at the first record that cannot be read,
+    /// and the failures of the store.
+    pub fn rekey_root(&self, provider: &SoftwareKeyProvider) -> Result<RekeyReport, KmsError> {
+        self.gate()
+            .perform_on_store(Operation::RekeyRoot, |kms| kms.rekey_root(provider))
+    }
+}
+
+impl Inner {
+    fn rekey_root(&self, provider: &SoftwareKeyProvider) -> Result<RekeyReport, KmsError> {
+        self.check_root_in_use(provider)?;
+        let mut report = RekeyReport::default();
+        loop {
+            let moved = self.rekey_all(provider)?;
+            report.records = report.records.saturating_add(moved);
+            // Others may have created keys under the old root key meanwhile.
+            if moved == 0 {
+                self.store.erase_replaced()?;
+                return Ok(report);
+            }
+        }
+    }
+
+    /// A key under the new root key must be one that this process can use.
+    fn check_root_in_use(&self, provider: &SoftwareKeyProvider) -> Result<(), KmsError> {
+        let probe = provider.create_key(CreateKeyRequest::new(KeySpec::Wrapping256))?;
+        let mut own = self
+            .providers
+            .iter()
+            .filter(|own| own.capabilities().key_material == KeyMaterial::InHandle);
+        if own.any(|own| own.describe_key(&probe).is_ok()) {
+            Ok(())
+        } else {
+            Err(KmsError::RootNotInUse)
+        }
+    }
+
+    /// Moves what is not yet under the new root key, and says how many records that were.
+    fn rekey_all(&self, provider: &SoftwareKeyProvider) -> Result<usize, KmsError> {
+        let mut moved = usize::from(self.store_key.rekey(self.store.as_ref(), provider)?);
+        let mut after: Option<RecordId> = None;
+        loop {
+            let mut scan = ScanRequest::new(Collection::KEYS, SCAN_PAGE);
+            scan.after = after.as_ref();
+            let page = self.store.scan(scan)?;
+            let is_last = page.len() < SCAN_PAGE;
+            for (id, stored) in page {
+                let address = RecordKey::new(Collection::KEYS, id.clone());
+                let record = self.decode_key(&address, &stored)?;
+                if record.needs_rekey(provider)? && self.rekey_key(record.key, provider)? {
+                    moved += 1;
+                }
+                after = Some(id);
+            }
+            if is_last {
+                return Ok(moved);
+            }
+        }
+    }
+
+    /// Moves a key. False if there was nothing to move after all.
+    fn rekey_key(&self, key: KeyId, provider: &SoftwareKeyProvider) -> Result<bool, KmsError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let entry = self.read_key(key)?;
+            if !entry.record.needs_rekey(provider)? {
+                return Ok(false);
+            }
+            if self.rekey_entry(&entry, provider)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Err(conflict(KeyRecord::address(key)))
+    }
+
+    /// Moves a key. Nothing when others were faster, or when there is more to do.
+    fn rekey_entry(
+        &self,
+        entry: &KeyEntry,
+        provider: &SoftwareKeyProvider,
+    ) -> Result<Option<()>, KmsError> {
+        let mut record = entry.record.clone();
+        // What is to be destroyed is not moved, but destroyed.
+        if record.deleted().is_some() {
+            return Ok(self.go_on_destroying(entry)?.map(|_| ()));
+        }
+        let mut versions = record.versions.iter();
+        let condemned = versions.find(|version| {
+            version.state == VersionState::PendingImport && version.handle.is_some()
+        });
+        if let Some(version) = condemned {
+            self.erase_material(entry, version.number)?;
+            return Ok(None);
+        }
+        for index in 0..record.versions.len() {
+            let Some((name, handle)) = record.bound_handle(index) else {
+                continue;
+            };
+            if let (Some(moved), Some(version)) = (
+                moved(provider, name, &handle)?,
+                record.versions.get_mut(index),
+            ) {
+                version.handle = Some(StoredHandle::new(moved.as_bytes()));
+            }
+        }
+        done(Unit::new(self).update_key(entry, record))
+    }
+}
+
+impl KeyRecord {
+    fn needs_rekey(&self, provider: &SoftwareKeyProvider) -> Result<bool, KmsError> {
+        for index in 0..self.versions.len() {
+            if let Some((name, handle)) = self.bound_handle(index)
+                && is_elsewhere(provider, name, &handle)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The provider's name and the handle of the version at this place.
+    pub(super) fn bound_handle(&self, index: usize) -> Option<(&str, KeyHandle)> {
+        let version = self.versions.get(index)?;
+        let handle = KeyHandle::from_bytes(version.handle.as_ref()?.as_bytes());
+        let binding = self.binding(version.number);
+        Some((&version.provider, handle.with_binding(binding)))
+    }
+}
+
+/// The handle of a key under the root key of `provider`, if it is under another root key that
+/// `provider` takes.
+pub(super) fn moved(
+    provider: &SoftwareKeyProvider,
+    name: &str,
+    handle: &KeyHandle,
+) -> Result<Option<KeyHandle>, KmsError> {
+    if is_elsewhere(provider, name, handle)? {
+        Ok(Some(provider.move_key(handle, provider)?))
+    } else {
+        Ok(None)
+    }
+}
+
+/// Handles of other providers are not under any root key. Those may be of software too, under
+/// another name.
+fn is_elsewhere(
+    provider: &SoftwareKeyProvider,
+    name: &str,
+    handle: &KeyHandle,
+) -> Result<bool, KmsError> {
+    match provider.is_under_own_root(handle) {
+        Ok(is_own) => Ok(!is_own),
+        Err(ProviderError::InvalidHandle { .. } | ProviderError::OtherRootKey)
+            if name != provider.name() =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

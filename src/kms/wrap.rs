@@ -1,0 +1,82 @@
+//! Wrapping and unwrapping data keys under versions of keys.
+
+use super::entry::KeyVersionHandle;
+use super::error::KmsError;
+use super::perform::AuthorisedKey;
+use crate::context::EncryptionContext;
+use crate::error::Error;
+use crate::format::{KeyEntries, KeyEntriesBuf, KeyId};
+use crate::keyring::{BoundKey, DecryptionMaterials, EncryptionMaterials, generate_data_key};
+use crate::provider::{ProviderError, UnwrapRequest};
+use crate::rng::RandomSource;
+
+impl AuthorisedKey<'_> {
+    /// A new data key, wrapped under the primary version, which it names.
+    pub(super) fn encryption_materials(
+        &self,
+        context: &EncryptionContext,
+        random: &dyn RandomSource,
+    ) -> Result<(EncryptionMaterials, KeyVersionHandle), KmsError> {
+        let primary = self.primary()?;
+        let binding = BoundKey::new(primary.reference()).with(context);
+        let provider = primary.provider()?;
+        let generated = generate_data_key(provider, primary.handle(), &binding, random)?;
+        let mut entries = KeyEntriesBuf::new();
+        entries
+            .push(primary.reference(), generated.wrapped.as_bytes())
+            .map_err(Error::from)?;
+        let materials = EncryptionMaterials::fresh(generated.data_key, entries);
+        Ok((materials, primary))
+    }
+
+    /// The data key of a message, by the first of its wrapped keys that names a version of this
+    /// key and unwraps. `None` if none names one.
+    pub(super) fn decryption_materials(
+        &self,
+        entries: KeyEntries<'_>,
+        context: &EncryptionContext,
+    ) -> Result<Option<(DecryptionMaterials, KeyVersionHandle)>, KmsError> {
+        let mut failed = None;
+        for (number, entry) in entries.iter().enumerate() {
+            let reference = entry.reference();
+            let Some((key, version)) = reference.kms_version() else {
+                continue;
+            };
+            if key != self.id() {
+                continue;
+            }
+            let version = self.version(version)?;
+            let binding = BoundKey::new(&reference).with(context);
+            let request = UnwrapRequest::new(version.handle(), entry.wrapped(), &binding);
+            match version.provider()?.unwrap_key(request) {
+                Ok(data_key) => {
+                    let materials = DecryptionMaterials::new(data_key, number);
+                    return Ok(Some((materials, version)));
+                }
+                Err(error) => {
+                    let outranked = matches!(error, ProviderError::Rejected) && failed.is_some();
+                    if !outranked {
+                        failed = Some(error);
+                    }
+                }
+            }
+        }
+        match failed {
+            Some(ProviderError::Rejected) => Err(Error::Decrypt.into()),
+            Some(error) => Err(error.into()),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The keys of a KMS that wrapped keys name, in their order, each once.
+pub(super) fn keys_of(entries: KeyEntries<'_>) -> impl Iterator<Item = KeyId> {
+    let mut seen = Vec::new();
+    entries.iter().filter_map(move |entry| {
+        let (key, _) = entry.reference().kms_version()?;
+        (!seen.contains(&key)).then(|| {
+            seen.push(key);
+            key
+        })
+    })
+}

@@ -1,0 +1,112 @@
+//! A process dies at any commit, before it or after it, and the next one goes on.
+
+mod common;
+
+use common::kms::{DAY, World};
+use common::kms_stores::{Death, Mortal};
+use waxseal::store::Collection;
+use waxseal::store::ScanRequest;
+use waxseal::{
+    CreateKey, KeyId, KeyStore, Kms, KmsError, KmsHandle, ListKeys, RotationPolicy, WaitingPeriod,
+};
+
+/// The whole life of two keys; stops at the first error, with what was acknowledged until then.
+fn live(world: &World, kms: &KmsHandle, acknowledged: &mut Vec<KeyId>) -> Result<(), KmsError> {
+    let policy = RotationPolicy::every_days(90).with_guard(DAY);
+    let first = kms.create_key(CreateKey::new().with_rotation(policy))?.id;
+    acknowledged.push(first);
+    let second = kms.create_key(CreateKey::new())?.id;
+    acknowledged.push(second);
+    kms.create_alias("alias/a", second)?;
+    kms.create_alias("alias/b", second)?;
+    kms.rotate_now(second)?;
+    kms.update_alias("alias/a", first)?;
+    kms.schedule_deletion(second, WaitingPeriod::days(7)?)?;
+    for _ in 0..95 {
+        world.clock.advance(DAY);
+        let failures = kms.tick()?.failures;
+        if let Some(failure) = failures.into_iter().next() {
+            return Err(failure.error);
+        }
+    }
+    assert_eq!(kms.describe_key("alias/a")?.primary.get(), 2);
+    Ok(())
+}
+
+#[test]
+fn whenever_a_process_dies_the_next_one_goes_on() {
+    let mut deaths = 0;
+    for commit in 0.. {
+        let mut survived = true;
+        for committed in [false, true] {
+            let world = World::new();
+            let store = Mortal::new(&world);
+            let kms = Kms::builder(store.clone())
+                .provider(world.provider.clone())
+                .clock(world.clock.clone())
+                .open()
+                .unwrap();
+            store.die(Death { commit, committed });
+            let mut acknowledged = Vec::new();
+            let lived = live(&world, &kms.as_principal("mortal"), &mut acknowledged);
+            assert_eq!(lived.is_err(), store.is_dead());
+            drop(kms);
+            if store.is_dead() {
+                survived = false;
+                deaths += 1;
+                world.provider.set_outage(false);
+                go_on(&world, &acknowledged, Death { commit, committed });
+            }
+        }
+        if survived {
+            break;
+        }
+    }
+    assert!(deaths > 20, "{deaths}");
+}
+
+/// What must hold after a death, however it came.
+fn go_on(world: &World, acknowledged: &[KeyId], death: Death) {
+    let kms = world.handle();
+    let handles = world.stored_handles();
+    let alive = world.provider.alive();
+    for handle in &handles {
+        // A version may be destroyed in the provider, and its record not yet say so.
+        let dying = kms.list_keys(&ListKeys::new()).unwrap().keys.len() < key_records(world);
+        assert!(alive.contains(handle) || dying, "a key is lost: {death:?}");
+    }
+    for &key in acknowledged {
+        match kms.describe_key(key) {
+            Ok(told) => {
+                let versions = kms.list_versions(key).unwrap();
+                let primaries: Vec<_> = versions.iter().filter(|it| it.primary).collect();
+                assert_eq!(primaries.len(), 1);
+                assert_eq!(primaries[0].version, told.primary);
+            }
+            Err(error) => assert!(matches!(error, KmsError::Deleted { .. }), "{error}"),
+        }
+    }
+    world.clock.advance(100 * DAY);
+    let report = kms.tick().unwrap();
+    assert!(report.failures.is_empty(), "{death:?}: {report:?}");
+    world.clock.advance(DAY);
+    let report = kms.tick().unwrap();
+    assert!(report.failures.is_empty(), "{death:?}: {report:?}");
+    assert!(kms.tick().unwrap().is_empty());
+
+    let (handles, alive) = (world.stored_handles(), world.provider.alive());
+    assert!(handles.is_subset(&alive), "{death:?}");
+    let orphans = alive.difference(&handles).count();
+    assert!(orphans <= 1, "{death:?}: {orphans} orphans");
+    for key in kms.list_keys(&ListKeys::new()).unwrap().keys {
+        for alias in &key.aliases {
+            assert_eq!(kms.describe_key(alias).unwrap().id, key.id);
+        }
+        kms.rotate_now(key.id).unwrap();
+    }
+}
+
+fn key_records(world: &World) -> usize {
+    let all = ScanRequest::new(Collection::KEYS, usize::MAX);
+    world.store.scan(all).unwrap().len()
+}
