@@ -201,5 +201,6 @@ fn threads_never_see_a_key_go_back() {
             writer.update_description(key, &number.to_string()).unwrap();
             world.clock.advance(Duration::from_millis(1));
         }
+        world.clock.advance(INTERVAL);
     });
 }
