@@ -84,7 +84,8 @@ use crate::store::KeyStore;
 ///
 /// Rotation, promotion and deletion are done by [`KmsHandle::tick`], which the application calls
 /// now and then, or [`spawn_ticker`](Self::spawn_ticker). If several processes do, each piece of
-/// work is done once.
+/// work is done once. Dates are those of the system's clock: where it is set forward by mistake, keys
+/// are deleted too early.
 ///
 /// ```
 /// use waxseal::{CreateKey, Kms, KeyState, MemoryKeyStore, RootKey, SoftwareKeyProvider};

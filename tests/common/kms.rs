@@ -202,8 +202,8 @@ impl KeyProvider for Ledger {
 
     fn destroy_key(&self, handle: &KeyHandle) -> Result<(), ProviderError> {
         self.reach()?.destroy_key(handle)?;
-        let mut alive = self.alive.lock().unwrap();
-        assert!(alive.remove(handle.as_bytes()), "destroyed twice");
+        // Two who tick at once may both get so far.
+        self.alive.lock().unwrap().remove(handle.as_bytes());
         Ok(())
     }
 
