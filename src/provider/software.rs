@@ -21,8 +21,8 @@ use self::layout::{CreatedKey, ParsedHandle, ParsedKey};
 use self::material::Material;
 use super::{
     Capabilities, CreateKeyRequest, ImportKeyRequest, KeyDescription, KeyHandle, KeyMaterial,
-    KeyProvider, KeySpec, Mac, MacRequest, ProviderError, PublicKey, SignRequest, Signature,
-    UnwrapRequest, WrapRequest, WrappedKey, unsupported,
+    KeyProvider, KeySpec, KeySpecs, Mac, MacRequest, ProviderError, PublicKey, SignRequest,
+    Signature, UnwrapRequest, WrapRequest, WrappedKey, unsupported,
 };
 use crate::crypto::{
     Expand, KEY_LEN, KeyPairFailure, KeyWrap, MacAlgorithm, MaterialWrap, SigningKey, WRAPPED_LEN,
@@ -292,11 +292,11 @@ impl KeyProvider for SoftwareKeyProvider {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let specs = || KeySpec::ALL.iter().copied();
-        Capabilities::new(KeyMaterial::InHandle)
-            .creating(specs())
-            .importing(specs())
-            .with_immediate_answers()
+        Capabilities {
+            creates: KeySpecs::ALL,
+            imports: KeySpecs::ALL,
+            ..Capabilities::new(KeyMaterial::InHandle).with_immediate_answers()
+        }
     }
 
     fn create_key(&self, request: CreateKeyRequest<'_>) -> Result<KeyHandle, ProviderError> {

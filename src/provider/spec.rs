@@ -144,6 +144,8 @@ impl KeySpec {
 pub struct KeySpecs(u32);
 
 impl KeySpecs {
+    /// Every kind of key.
+    pub const ALL: Self = Self((1 << KeySpec::ALL.len()) - 1);
     /// The empty set.
     pub const NONE: Self = Self(0);
 
@@ -192,5 +194,15 @@ impl FromIterator<KeySpec> for KeySpecs {
 impl fmt::Debug for KeySpecs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_each_of_them() {
+        assert_eq!(KeySpecs::ALL, KeySpec::ALL.iter().copied().collect());
     }
 }
