@@ -26,6 +26,7 @@ mod providers;
 mod record;
 mod rekey;
 mod rotation;
+mod scan;
 mod sign;
 mod states;
 mod store_key;

@@ -11,11 +11,11 @@ use super::commit::{AliasRecord, Unit};
 use super::entry::KeyEntry;
 use super::error::KmsError;
 use super::inner::{Inner, ReadAlias};
-use super::list::SCAN_PAGE;
 use super::name::{AliasName, KeySelector};
 use super::operation::Operation;
+use super::scan::Scan;
 use crate::format::KeyId;
-use crate::store::{Collection, CommitError, Expected, RecordKey, ScanRequest};
+use crate::store::{Collection, CommitError, Expected};
 
 /// The most aliases of a key.
 const MAX_ALIASES: usize = 50;
@@ -203,35 +203,26 @@ impl Inner {
     fn list_aliases(&self, request: &ListAliases) -> Result<AliasPage, KmsError> {
         let limit = request.limit.unwrap_or(DEFAULT_LIMIT);
         let mut aliases = Vec::new();
-        let mut after = match &request.after {
+        let after = match &request.after {
             Some(alias) => Some(AliasRecord::address(alias)?.id),
             None => None,
         };
-        loop {
-            let mut scan = ScanRequest::new(Collection::ALIASES, SCAN_PAGE);
-            scan.after = after.as_ref();
-            let page = self.store.scan(scan)?;
-            let is_last = page.len() < SCAN_PAGE;
-            for (id, stored) in page {
-                if aliases.len() == limit {
-                    let next = aliases.last().map(|alias: &Alias| alias.name.clone());
-                    return Ok(AliasPage { aliases, next });
-                }
-                let address = RecordKey::new(Collection::ALIASES, id.clone());
-                let record = self.decode_alias(&address, &stored)?;
-                after = Some(id);
-                aliases.push(Alias {
-                    name: record.alias,
-                    key: record.key,
-                });
+        for stored in Scan::after(self.store.as_ref(), Collection::ALIASES, after) {
+            let (address, stored) = stored?;
+            if aliases.len() == limit {
+                let next = aliases.last().map(|alias: &Alias| alias.name.clone());
+                return Ok(AliasPage { aliases, next });
             }
-            if is_last {
-                return Ok(AliasPage {
-                    aliases,
-                    next: None,
-                });
-            }
+            let record = self.decode_alias(&address, &stored)?;
+            aliases.push(Alias {
+                name: record.alias,
+                key: record.key,
+            });
         }
+        Ok(AliasPage {
+            aliases,
+            next: None,
+        })
     }
 }
 

@@ -24,7 +24,7 @@ use super::record::{KeyRecord, StoredState, VersionRecord};
 use super::rotation::{days, in_range};
 use crate::clock::Timestamp;
 use crate::format::KeyVersion;
-use crate::provider::{KeyHandle, ProviderError};
+use crate::provider::ProviderError;
 
 /// How long a key waits to be deleted: 7 to 30 days, 30 unless it is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,12 +176,10 @@ impl Inner {
         record: &KeyRecord,
         version: &VersionRecord,
     ) -> Result<(), KmsError> {
-        let Some(handle) = &version.handle else {
+        let Some(handle) = record.bound_handle(version) else {
             return Ok(());
         };
         let provider = self.providers.get(&version.provider)?;
-        let handle =
-            KeyHandle::from_bytes(handle.as_bytes()).with_binding(record.binding(version.number));
         match provider.destroy_key(&handle) {
             Ok(()) | Err(ProviderError::UnknownKey { .. } | ProviderError::KeyDestroyed) => Ok(()),
             Err(error) => Err(error.into()),

@@ -119,12 +119,10 @@ impl KeyVersionHandle {
         if version.state == VersionState::PendingImport {
             return None;
         }
-        let handle = KeyHandle::from_bytes(version.handle.as_ref()?.as_bytes())
-            .with_binding(record.binding(version.number));
         Some(Self(Arc::new(Version {
             number: version.number,
             reference: KeyReference::kms(record.key, version.number),
-            handle,
+            handle: record.bound_handle(version)?,
             provider: match providers.find(&version.provider) {
                 Some(provider) => Provider::Given(Arc::clone(provider)),
                 None => Provider::Missing(version.provider.clone()),

@@ -24,7 +24,7 @@ use super::inner::Inner;
 use super::key::VersionState;
 use super::name::KeySelector;
 use super::operation::Operation;
-use super::record::{StoredHandle, StoredState};
+use super::record::{StoredBytes, StoredState};
 use crate::clock::Timestamp;
 use crate::crypto::{ImportKeyPair, KeyPairFailure};
 use crate::provider::ImportKeyRequest;
@@ -169,9 +169,9 @@ impl Inner {
         let provider = self.providers.get(&version.provider)?;
         let request = ImportKeyRequest::new(spec, &imported.material).with_binding(&binding);
         let handle = provider.import_key(request)?;
-        version.handle = Some(StoredHandle::new(handle.as_bytes()));
+        version.handle = Some(StoredBytes::new(handle.as_bytes()));
         version.state = VersionState::Enabled;
-        version.digest = Some(StoredHandle::new(digest.as_bytes()));
+        version.digest = Some(StoredBytes::new(digest.as_bytes()));
         if record.state == StoredState::PendingImport {
             record.state = StoredState::Enabled;
         }

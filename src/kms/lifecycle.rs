@@ -10,7 +10,7 @@ use super::key::{KeyMetadata, KeyOrigin, KeyUsage, VersionCause, VersionState};
 use super::name::{KeySelector, MAX_TAGS, check_description, check_tag};
 use super::operation::Operation;
 use super::record::version_binding;
-use super::record::{KeyRecord, RotationRecord, StoredHandle, StoredState, VersionRecord};
+use super::record::{KeyRecord, RotationRecord, StoredBytes, StoredState, VersionRecord};
 use super::rotation::RotationPolicy;
 use crate::clock::Timestamp;
 use crate::format::{KeyId, KeyVersion};
@@ -318,7 +318,7 @@ impl CreateKey {
             promoted: Some(now),
             promotion: None,
             provider: provider.to_owned(),
-            handle: handle.map(|handle| StoredHandle::new(handle.as_bytes())),
+            handle: handle.map(|handle| StoredBytes::new(handle.as_bytes())),
             erase: false,
             expires: None,
             digest: None,

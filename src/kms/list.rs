@@ -6,9 +6,10 @@ use super::inner::Inner;
 use super::key::{KeyMetadata, KeyState, KeyVersionMetadata};
 use super::name::KeySelector;
 use super::operation::Operation;
+use super::scan::Scan;
 use crate::format::KeyId;
 use crate::provider::KeySpec;
-use crate::store::{Collection, RecordId, RecordKey, ScanRequest};
+use crate::store::{Collection, RecordId};
 
 /// Says which keys to list.
 ///
@@ -38,8 +39,6 @@ pub struct KeyPage {
 }
 
 const DEFAULT_LIMIT: usize = 100;
-/// Records that are read from the store at a time.
-pub(super) const SCAN_PAGE: usize = 256;
 
 impl ListKeys {
     /// All keys, 100 to a page. Those that were deleted are not listed.
@@ -125,30 +124,21 @@ impl Inner {
     fn list_keys(&self, request: &ListKeys) -> Result<KeyPage, KmsError> {
         let limit = request.limit.unwrap_or(DEFAULT_LIMIT);
         let mut keys = Vec::new();
-        let mut after = request.after.map(|id| RecordId::from(*id.as_bytes()));
-        loop {
-            let mut scan = ScanRequest::new(Collection::KEYS, SCAN_PAGE);
-            scan.after = after.as_ref();
-            let page = self.store.scan(scan)?;
-            let is_last = page.len() < SCAN_PAGE;
-            for (id, stored) in page {
-                if keys.len() == limit {
-                    let next = keys.last().map(|key: &KeyMetadata| key.id);
-                    return Ok(KeyPage { keys, next });
-                }
-                let address = RecordKey::new(Collection::KEYS, id.clone());
-                let record = self.decode_key(&address, &stored)?;
-                after = Some(id);
-                if record.deleted().is_none() {
-                    let key = record.metadata(self.providers.state_of(&record));
-                    if request.wants(&key) {
-                        keys.push(key);
-                    }
-                }
+        let after = request.after.map(|id| RecordId::from(*id.as_bytes()));
+        for stored in Scan::after(self.store.as_ref(), Collection::KEYS, after) {
+            let (address, stored) = stored?;
+            if keys.len() == limit {
+                let next = keys.last().map(|key: &KeyMetadata| key.id);
+                return Ok(KeyPage { keys, next });
             }
-            if is_last {
-                return Ok(KeyPage { keys, next: None });
+            let record = self.decode_key(&address, &stored)?;
+            if record.deleted().is_none() {
+                let key = record.metadata(self.providers.state_of(&record));
+                if request.wants(&key) {
+                    keys.push(key);
+                }
             }
         }
+        Ok(KeyPage { keys, next: None })
     }
 }

@@ -3,25 +3,26 @@
 //! All of a key is one record: so every change of it is one compare-and-swap, and it never has two
 //! primary versions. The bytes are specified in `FORMAT.md`.
 
+mod bytes;
 mod codec;
 mod due;
-mod handle;
 mod metadata;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::bytes::StoredBytes;
 pub(super) use self::codec::{Codec, Unreadable};
 pub(super) use self::due::Due;
-pub(super) use self::handle::StoredHandle;
+use super::error::KmsError;
 use super::key::{KeyOrigin, KeyState, KeyUsage, VersionCause, VersionState};
 use super::name::AliasName;
 use super::rotation::RotationPolicy;
 use crate::clock::Timestamp;
 use crate::format::codec::varint;
 use crate::format::{KeyId, KeyVersion, label};
-use crate::provider::KeySpec;
+use crate::provider::{KeyHandle, KeySpec};
 use crate::store::{Collection, RecordKey};
 
 /// The most versions of a key: they are all in one record.
@@ -95,7 +96,7 @@ pub(crate) struct VersionRecord {
     pub(crate) provider: String,
     /// In the state `PendingImport`: what is still to be destroyed in the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) handle: Option<StoredHandle>,
+    pub(crate) handle: Option<StoredBytes>,
     /// Whether the store may have kept a handle that was here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) erase: bool,
@@ -103,7 +104,7 @@ pub(crate) struct VersionRecord {
     pub(crate) expires: Option<Timestamp>,
     /// Of material that was imported, for no other is to be imported again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) digest: Option<StoredHandle>,
+    pub(crate) digest: Option<StoredBytes>,
     pub(crate) wraps: u64,
 }
 
@@ -173,6 +174,30 @@ impl KeyRecord {
     pub(super) fn has_material(&self) -> bool {
         self.version(self.primary)
             .is_some_and(|version| version.state == VersionState::Enabled)
+    }
+
+    /// The handle of a version, bound to it; `None` if the version has none.
+    pub(super) fn bound_handle(&self, version: &VersionRecord) -> Option<KeyHandle> {
+        let handle = KeyHandle::from_bytes(version.handle.as_ref()?.as_bytes());
+        Some(handle.with_binding(self.binding(version.number)))
+    }
+
+    /// Gives each version that has a handle the handle that `replace` gives for it, if it does.
+    pub(super) fn replace_handles(
+        &mut self,
+        mut replace: impl FnMut(&VersionRecord, &KeyHandle) -> Result<Option<KeyHandle>, KmsError>,
+    ) -> Result<(), KmsError> {
+        let replaced = self.versions.iter().map(|version| {
+            let handle = self.bound_handle(version);
+            handle.map_or(Ok(None), |handle| replace(version, &handle))
+        });
+        let replaced = replaced.collect::<Result<Vec<_>, _>>()?;
+        for (version, handle) in self.versions.iter_mut().zip(replaced) {
+            if let Some(handle) = handle {
+                version.handle = Some(StoredBytes::new(handle.as_bytes()));
+            }
+        }
+        Ok(())
     }
 
     /// What the handle of a version is bound to.

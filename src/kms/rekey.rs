@@ -10,15 +10,15 @@ use super::entry::KeyEntry;
 use super::error::KmsError;
 use super::inner::Inner;
 use super::key::VersionState;
-use super::list::SCAN_PAGE;
 use super::operation::Operation;
-use super::record::{KeyRecord, StoredHandle};
+use super::record::KeyRecord;
+use super::scan::Scan;
 use crate::format::KeyId;
 use crate::provider::{
     CreateKeyRequest, KeyHandle, KeyMaterial, KeyProvider, KeySpec, ProviderError,
     SoftwareKeyProvider,
 };
-use crate::store::{Collection, RecordId, RecordKey, ScanRequest};
+use crate::store::Collection;
 
 /// What a [`rekey_root`](KmsHandle::rekey_root) has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,24 +95,14 @@ impl Inner {
     /// Moves what is not yet under the new root key, and says how many records that were.
     fn rekey_all(&self, provider: &SoftwareKeyProvider) -> Result<usize, KmsError> {
         let mut moved = usize::from(self.store_key.rekey(self.store.as_ref(), provider)?);
-        let mut after: Option<RecordId> = None;
-        loop {
-            let mut scan = ScanRequest::new(Collection::KEYS, SCAN_PAGE);
-            scan.after = after.as_ref();
-            let page = self.store.scan(scan)?;
-            let is_last = page.len() < SCAN_PAGE;
-            for (id, stored) in page {
-                let address = RecordKey::new(Collection::KEYS, id.clone());
-                let record = self.decode_key(&address, &stored)?;
-                if record.needs_rekey(provider)? && self.rekey_key(record.key, provider)? {
-                    moved += 1;
-                }
-                after = Some(id);
-            }
-            if is_last {
-                return Ok(moved);
+        for stored in Scan::all(self.store.as_ref(), Collection::KEYS) {
+            let (address, stored) = stored?;
+            let record = self.decode_key(&address, &stored)?;
+            if record.needs_rekey(provider)? && self.rekey_key(record.key, provider)? {
+                moved += 1;
             }
         }
+        Ok(moved)
     }
 
     /// Moves a key. False if there was nothing to move after all.
@@ -148,39 +138,21 @@ impl Inner {
             self.erase_material(entry, version.number)?;
             return Ok(None);
         }
-        for index in 0..record.versions.len() {
-            let Some((name, handle)) = record.bound_handle(index) else {
-                continue;
-            };
-            if let (Some(moved), Some(version)) = (
-                moved(provider, name, &handle)?,
-                record.versions.get_mut(index),
-            ) {
-                version.handle = Some(StoredHandle::new(moved.as_bytes()));
-            }
-        }
+        record.replace_handles(|version, handle| moved(provider, &version.provider, handle))?;
         done(Unit::new(self).update_key(entry, record))
     }
 }
 
 impl KeyRecord {
     fn needs_rekey(&self, provider: &SoftwareKeyProvider) -> Result<bool, KmsError> {
-        for index in 0..self.versions.len() {
-            if let Some((name, handle)) = self.bound_handle(index)
-                && is_elsewhere(provider, name, &handle)?
+        for version in &self.versions {
+            if let Some(handle) = self.bound_handle(version)
+                && is_elsewhere(provider, &version.provider, &handle)?
             {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-
-    /// The provider's name and the handle of the version at this place.
-    pub(super) fn bound_handle(&self, index: usize) -> Option<(&str, KeyHandle)> {
-        let version = self.versions.get(index)?;
-        let handle = KeyHandle::from_bytes(version.handle.as_ref()?.as_bytes());
-        let binding = self.binding(version.number);
-        Some((&version.provider, handle.with_binding(binding)))
     }
 }
 

@@ -20,7 +20,7 @@ use super::inner::Inner;
 use super::key::{KeyState, VersionCause, VersionState};
 use super::name::KeySelector;
 use super::operation::Operation;
-use super::record::{KeyRecord, MAX_VERSIONS, RotationRecord, StoredHandle, VersionRecord};
+use super::record::{KeyRecord, MAX_VERSIONS, RotationRecord, StoredBytes, VersionRecord};
 use crate::clock::Timestamp;
 use crate::format::KeyVersion;
 use crate::provider::{CreateKeyRequest, KeyHandle, KeyProvider};
@@ -341,7 +341,7 @@ fn new_version(
             Promotion::Now | Promotion::ByHand => None,
         },
         provider: provider.name().to_owned(),
-        handle: Some(StoredHandle::new(handle.as_bytes())),
+        handle: Some(StoredBytes::new(handle.as_bytes())),
         erase: false,
         expires: None,
         digest: None,

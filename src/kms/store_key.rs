@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::commit::{MAX_ATTEMPTS, conflict, not_written};
 use super::error::KmsError;
 use super::providers::Providers;
-use super::record::{Codec, StoredHandle};
+use super::record::{Codec, StoredBytes};
 use super::rekey::moved;
 use crate::clock::Timestamp;
 use crate::crypto::{Expand, KEY_LEN, sha256};
@@ -30,8 +30,8 @@ pub(super) struct StoreRecord {
     created: Timestamp,
     /// The provider that holds the key which wraps the store's key.
     pub(super) provider: String,
-    pub(super) handle: StoredHandle,
-    wrapped: StoredHandle,
+    pub(super) handle: StoredBytes,
+    wrapped: StoredBytes,
 }
 
 /// A store that was opened.
@@ -97,7 +97,7 @@ impl OpenStore {
             let Some(moved) = moved(provider, &record.provider, &record.bound_handle())? else {
                 return Ok(false);
             };
-            record.handle = StoredHandle::new(moved.as_bytes());
+            record.handle = StoredBytes::new(moved.as_bytes());
             let bytes = self.codec.encode(&address, &record);
             let expected = Expected::Revision(stored.revision);
             match store.commit(&Transaction::new().put(address.clone(), expected, bytes)) {
@@ -202,8 +202,8 @@ impl StoreRecord {
             store,
             created,
             provider: provider.name().to_owned(),
-            handle: StoredHandle::new(handle.as_bytes()),
-            wrapped: StoredHandle::new(wrapped.as_bytes()),
+            handle: StoredBytes::new(handle.as_bytes()),
+            wrapped: StoredBytes::new(wrapped.as_bytes()),
         })
     }
 

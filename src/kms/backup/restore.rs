@@ -13,7 +13,7 @@ use crate::crypto::Expand;
 use crate::envelope::DecryptReader;
 use crate::kms::commit::AliasRecord;
 use crate::kms::error::KmsError;
-use crate::kms::record::{Codec, KeyRecord, StoredHandle, Unreadable, VersionRecord};
+use crate::kms::record::{Codec, KeyRecord, StoredBytes, Unreadable, VersionRecord};
 use crate::kms::store_key::StoreRecord;
 use crate::provider::{KeyHandle, RootKey, SoftwareKeyProvider};
 use crate::secret::DataKey;
@@ -83,7 +83,7 @@ impl Contents {
         }
         let mut record = store_record.ok_or(not_a_backup("it has no record of the store"))?;
         if let Some(handle) = arrival.moved(&record.provider, &record.bound_handle())? {
-            record.handle = handle;
+            record.handle = StoredBytes::new(handle.as_bytes());
             arrival.check_store_key(&record, secrets.store_key.as_slice())?;
         }
         let address = StoreRecord::address();
@@ -201,27 +201,17 @@ struct Arrival<'a> {
 
 impl Arrival<'_> {
     fn take_in(&self, record: &mut KeyRecord) -> Result<(), KmsError> {
-        for index in 0..record.versions.len() {
-            let moved = match record.bound_handle(index) {
-                Some((name, handle)) => self.moved(name, &handle)?,
-                None => None,
-            };
-            if let (Some(moved), Some(version)) = (moved, record.versions.get_mut(index)) {
-                version.handle = Some(moved);
-            }
-        }
-        Ok(())
+        record.replace_handles(|version, handle| self.moved(&version.provider, handle))
     }
 
-    fn moved(&self, name: &str, handle: &KeyHandle) -> Result<Option<StoredHandle>, KmsError> {
+    fn moved(&self, name: &str, handle: &KeyHandle) -> Result<Option<KeyHandle>, KmsError> {
         if self.one_time.is_under_own_root(handle).is_err() {
             return Ok(None);
         }
         let home = self.home.ok_or_else(|| KmsError::NoProvider {
             provider: name.to_owned(),
         })?;
-        let moved = self.one_time.move_key(handle, home)?;
-        Ok(Some(StoredHandle::new(moved.as_bytes())))
+        Ok(Some(self.one_time.move_key(handle, home)?))
     }
 
     /// What the store will be opened with must give the key that its records are under.
@@ -269,7 +259,7 @@ impl VersionRecord {
     fn covers(&self, found: &Self) -> bool {
         match (&self.handle, &found.handle) {
             (Some(own), Some(found)) => {
-                let id = |handle: &StoredHandle| {
+                let id = |handle: &StoredBytes| {
                     let handle = KeyHandle::from_bytes(handle.as_bytes());
                     SoftwareKeyProvider::key_id_of(&handle)
                 };

@@ -8,11 +8,11 @@ use crate::crypto::KEY_LEN;
 use crate::kms::error::KmsError;
 use crate::kms::inner::Inner;
 use crate::kms::key::VersionState;
-use crate::kms::list::SCAN_PAGE;
-use crate::kms::record::{KeyRecord, StoredHandle, Unreadable};
+use crate::kms::record::{KeyRecord, StoredBytes, Unreadable, VersionRecord};
+use crate::kms::scan::Scan;
 use crate::kms::store_key::StoreRecord;
 use crate::provider::{KeyHandle, KeyProvider, ProviderError, SoftwareKeyProvider};
-use crate::store::{Collection, KeyStore, Record, RecordId, RecordKey, ScanRequest, StoreError};
+use crate::store::{Collection, KeyStore, Record, RecordKey, StoreError};
 
 /// What is backed up.
 pub(super) const COLLECTIONS: [Collection; 5] = [
@@ -40,7 +40,10 @@ impl Snapshot {
         let mut since = store.latest()?;
         let mut records = BTreeMap::new();
         for collection in COLLECTIONS {
-            read_all(store, collection, &mut records)?;
+            for record in Scan::all(store, collection) {
+                let (address, record) = record?;
+                records.insert(address, record);
+            }
         }
         loop {
             let changes = store.changes(since, FEED_PAGE)?;
@@ -82,7 +85,7 @@ impl Snapshot {
                 store_key = Some(record.open_key(&kms.providers, &kms.store.name())?);
                 let (name, handle) = (&record.provider, record.bound_handle());
                 if let Some(moved) = export(software, name, &handle, one_time)? {
-                    record.handle = StoredHandle::new(moved.as_bytes());
+                    record.handle = StoredBytes::new(moved.as_bytes());
                 }
                 let bytes = codec.encode(&address, &record);
                 records.insert(0, (address, bytes));
@@ -121,31 +124,22 @@ impl KeyRecord {
         one_time: &SoftwareKeyProvider,
     ) -> Result<(), KmsError> {
         let is_dying = self.deleted().is_some();
-        for index in 0..self.versions.len() {
-            let Some((name, handle)) = self.bound_handle(index) else {
-                continue;
-            };
-            let is_of_software = software.is_some_and(|software| software.name() == name);
-            let is_condemned = is_dying
-                || self
-                    .versions
-                    .get(index)
-                    .is_some_and(|version| version.state == VersionState::PendingImport);
-            let moved = if is_condemned {
-                None
-            } else {
-                export(software, name, &handle, one_time)?
-            };
-            let Some(version) = self.versions.get_mut(index) else {
-                continue;
-            };
-            if let Some(moved) = moved {
-                version.handle = Some(StoredHandle::new(moved.as_bytes()));
-            } else if is_condemned && is_of_software {
+        let is_condemned =
+            |version: &VersionRecord| is_dying || version.state == VersionState::PendingImport;
+        for version in &mut self.versions {
+            let is_of_software =
+                software.is_some_and(|software| software.name() == version.provider);
+            if is_of_software && is_condemned(version) {
                 // Destroyed where the backup is, by not being there.
                 version.handle = None;
             }
         }
+        self.replace_handles(|version, handle| {
+            if is_condemned(version) {
+                return Ok(None);
+            }
+            export(software, &version.provider, handle, one_time)
+        })?;
         if is_dying && self.versions.iter().all(|version| version.handle.is_none()) {
             self.versions.clear();
         }
@@ -177,26 +171,5 @@ fn export(
             Ok(None)
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-fn read_all(
-    store: &dyn KeyStore,
-    collection: Collection,
-    records: &mut BTreeMap<RecordKey, Record>,
-) -> Result<(), StoreError> {
-    let mut after: Option<RecordId> = None;
-    loop {
-        let mut scan = ScanRequest::new(collection, SCAN_PAGE);
-        scan.after = after.as_ref();
-        let page = store.scan(scan)?;
-        let is_last = page.len() < SCAN_PAGE;
-        for (id, record) in page {
-            after = Some(id.clone());
-            records.insert(RecordKey::new(collection, id), record);
-        }
-        if is_last {
-            return Ok(());
-        }
     }
 }

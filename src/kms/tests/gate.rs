@@ -2,7 +2,7 @@ use super::{DAY, World, new_key};
 use crate::clock::{Clock, Timestamp};
 use crate::format::{KeyId, KeyReference, KeyVersion};
 use crate::kms::perform::AuthorisedKey;
-use crate::kms::record::{StoredHandle, StoredState};
+use crate::kms::record::{StoredBytes, StoredState};
 use crate::kms::{
     CreateKey, KeyState, KmsError, KmsHandle, Operation, VersionState, WaitingPeriod,
 };
@@ -137,7 +137,7 @@ fn import(world: &World, kms: &KmsHandle, key: KeyId, expires: Timestamp) {
         let handle = world.provider.import_key(request)?;
         key.change(|record| {
             record.versions[0].state = VersionState::Enabled;
-            record.versions[0].handle = Some(StoredHandle::new(handle.as_bytes()));
+            record.versions[0].handle = Some(StoredBytes::new(handle.as_bytes()));
             record.versions[0].expires = Some(expires);
             record.state = StoredState::Enabled;
             Ok(())

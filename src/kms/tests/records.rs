@@ -3,7 +3,7 @@ use crate::clock::Timestamp;
 use crate::crypto::Expand;
 use crate::format::{KeyId, KeyVersion};
 use crate::kms::key::{KeyOrigin, KeyUsage, VersionCause, VersionState};
-use crate::kms::record::{Codec, KeyRecord, StoredHandle, StoredState, VersionRecord};
+use crate::kms::record::{Codec, KeyRecord, StoredBytes, StoredState, VersionRecord};
 use crate::provider::KeySpec;
 use crate::store::KeyStore;
 
@@ -31,7 +31,7 @@ fn record() -> KeyRecord {
             promoted: Some(created),
             promotion: None,
             provider: "software".to_owned(),
-            handle: Some(StoredHandle::new(b"handle")),
+            handle: Some(StoredBytes::new(b"handle")),
             erase: false,
             expires: None,
             digest: None,
@@ -111,10 +111,10 @@ fn there_is_room_for_1000_versions() {
         assert_eq!(record.next_version().map(KeyVersion::get), Some(number));
         let version = VersionRecord {
             number: KeyVersion::new(number).unwrap(),
-            handle: Some(StoredHandle::new(&[0; 255])),
+            handle: Some(StoredBytes::new(&[0; 255])),
             promotion: record.versions[0].promoted,
             expires: record.versions[0].promoted,
-            digest: Some(StoredHandle::new(&[0; 32])),
+            digest: Some(StoredBytes::new(&[0; 32])),
             wraps: u64::MAX,
             ..record.versions[0].clone()
         };

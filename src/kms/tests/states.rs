@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::{Renamed, World};
 use crate::format::KeyId;
-use crate::kms::record::{StoredHandle, StoredState};
+use crate::kms::record::{StoredBytes, StoredState};
 use crate::kms::{
     CreateKey, KeyOrigin, KeyState, KeyUsage, KmsError, KmsHandle, Operation, Rule, VersionState,
     WaitingPeriod,
@@ -186,7 +186,7 @@ fn pretend_import(kms: &KmsHandle, key: KeyId) {
         key.change(|record| {
             record.state = StoredState::Enabled;
             record.versions[0].state = VersionState::Enabled;
-            record.versions[0].handle = Some(StoredHandle::new(b"handle"));
+            record.versions[0].handle = Some(StoredBytes::new(b"handle"));
             Ok(())
         })
     })

@@ -8,8 +8,8 @@ use crate::fork::ForkableState;
 use crate::format::KeyId;
 use crate::kms::error::KmsError;
 use crate::kms::inner::Inner;
-use crate::kms::list::SCAN_PAGE;
-use crate::store::{Collection, Record, RecordId, RecordKey, ScanRequest, Sequence};
+use crate::kms::scan::Scan;
+use crate::store::{Collection, Record, RecordKey, Sequence};
 
 /// The dates of all keys of a store that have any, so that a tick need not read all keys. Brought up
 /// to date by the store's feed of changes.
@@ -44,24 +44,11 @@ impl Dates {
     fn read_all(&mut self, kms: &Inner) -> Result<Sequence, KmsError> {
         *self = Self::default();
         let through = kms.store.latest()?;
-        let mut after: Option<RecordId> = None;
-        loop {
-            let mut scan = ScanRequest::new(Collection::KEYS, SCAN_PAGE);
-            scan.after = after.as_ref();
-            let page = kms.store.scan(scan)?;
-            let is_last = page.len() < SCAN_PAGE;
-            for (id, stored) in page {
-                self.take_in(
-                    kms,
-                    &RecordKey::new(Collection::KEYS, id.clone()),
-                    Some(stored),
-                );
-                after = Some(id);
-            }
-            if is_last {
-                return Ok(through);
-            }
+        for stored in Scan::all(kms.store.as_ref(), Collection::KEYS) {
+            let (address, stored) = stored?;
+            self.take_in(kms, &address, Some(stored));
         }
+        Ok(through)
     }
 
     fn follow(&mut self, kms: &Inner, mut since: Sequence) -> Result<Sequence, KmsError> {

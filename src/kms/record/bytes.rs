@@ -3,11 +3,11 @@ use std::fmt;
 use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The bytes of a key handle, which are text in a record.
+/// Bytes that are text in a record: a key handle, for instance.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct StoredHandle(Box<[u8]>);
+pub(crate) struct StoredBytes(Box<[u8]>);
 
-impl StoredHandle {
+impl StoredBytes {
     pub(crate) fn new(bytes: &[u8]) -> Self {
         Self(bytes.into())
     }
@@ -17,13 +17,13 @@ impl StoredHandle {
     }
 }
 
-impl Serialize for StoredHandle {
+impl Serialize for StoredBytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&Base64::encode_string(&self.0))
     }
 }
 
-impl<'de> Deserialize<'de> for StoredHandle {
+impl<'de> Deserialize<'de> for StoredBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         let bytes = Base64::decode_vec(&text)
@@ -32,8 +32,8 @@ impl<'de> Deserialize<'de> for StoredHandle {
     }
 }
 
-impl fmt::Debug for StoredHandle {
+impl fmt::Debug for StoredBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StoredHandle({} bytes)", self.0.len())
+        write!(f, "StoredBytes({} bytes)", self.0.len())
     }
 }
