@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub use caching::{CacheCounters, CacheLimits, CacheStats, CachingKeyring};
 pub use single::SingleKeyring;
-pub(crate) use wrapping::{BoundKey, generate_data_key};
+pub(crate) use wrapping::{BoundKey, generate_data_key, keep_telling};
 
 use crate::context::EncryptionContext;
 use crate::error::Error;

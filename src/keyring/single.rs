@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::wrapping::{BoundKey, generate_data_key};
+use super::wrapping::{BoundKey, generate_data_key, keep_telling};
 use super::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring,
     Unwrapped,
@@ -109,10 +109,7 @@ impl Keyring for SingleKeyring {
                 Ok(data_key) => {
                     return Ok(Unwrapped::Done(DecryptionMaterials::new(data_key, number)));
                 }
-                Err(ProviderError::Rejected) => {
-                    failed.get_or_insert(ProviderError::Rejected);
-                }
-                Err(error) => failed = Some(error),
+                Err(error) => keep_telling(&mut failed, error),
             }
         }
         failed.map_or(Ok(Unwrapped::NotMine), |error| Err(error.into()))

@@ -6,7 +6,7 @@ use crate::context::EncryptionContext;
 use crate::error::Error;
 use crate::format::{KeyReference, label};
 use crate::provider::{
-    GenerateDataKeyRequest, GeneratedDataKey, KeyHandle, KeyProvider, WrapRequest,
+    GenerateDataKeyRequest, GeneratedDataKey, KeyHandle, KeyProvider, ProviderError, WrapRequest,
 };
 use crate::rng::RandomSource;
 use crate::secret::FreshDataKey;
@@ -28,6 +28,14 @@ impl BoundKey {
         let mut binding = SmallVec::from_slice(&self.0);
         binding.extend_from_slice(context.digest());
         binding
+    }
+}
+
+/// Keeps, of what providers said to the wrapped keys of one message, what tells most: a refusal
+/// gives way to anything else.
+pub(crate) fn keep_telling(kept: &mut Option<ProviderError>, error: ProviderError) {
+    if kept.is_none() || !matches!(error, ProviderError::Rejected) {
+        *kept = Some(error);
     }
 }
 

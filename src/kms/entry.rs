@@ -2,6 +2,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::error::KmsError;
 use super::key::{KeyMetadata, KeyState, VersionState};
 use super::operation::Operation;
@@ -9,7 +11,9 @@ use super::providers::Providers;
 use super::record::{KeyRecord, VersionRecord};
 use super::states;
 use super::usage::{Meter, Usage};
+use crate::context::EncryptionContext;
 use crate::format::{KeyId, KeyReference, KeyVersion};
+use crate::keyring::BoundKey;
 use crate::provider::{KeyHandle, KeyProvider};
 use crate::store::Revision;
 
@@ -32,6 +36,7 @@ pub(crate) struct KeyVersionHandle(Arc<Version>);
 struct Version {
     number: KeyVersion,
     reference: KeyReference,
+    bound_key: BoundKey,
     handle: KeyHandle,
     provider: Provider,
 }
@@ -119,9 +124,11 @@ impl KeyVersionHandle {
         if version.state == VersionState::PendingImport {
             return None;
         }
+        let reference = KeyReference::kms(record.key, version.number);
         Some(Self(Arc::new(Version {
             number: version.number,
-            reference: KeyReference::kms(record.key, version.number),
+            bound_key: BoundKey::new(&reference),
+            reference,
             handle: record.bound_handle(version)?,
             provider: match providers.find(&version.provider) {
                 Some(provider) => Provider::Given(Arc::clone(provider)),
@@ -138,6 +145,11 @@ impl KeyVersionHandle {
     /// How messages name it.
     pub(crate) fn reference(&self) -> &KeyReference {
         &self.0.reference
+    }
+
+    /// What a data key that it wraps is bound to.
+    pub(crate) fn binding(&self, context: &EncryptionContext) -> SmallVec<[u8; 96]> {
+        self.0.bound_key.with(context)
     }
 
     /// Its handle, bound to it.

@@ -6,8 +6,8 @@ use super::perform::AuthorisedKey;
 use crate::context::EncryptionContext;
 use crate::error::Error;
 use crate::format::{KeyEntries, KeyEntriesBuf, KeyId};
-use crate::keyring::{BoundKey, DecryptionMaterials, EncryptionMaterials, generate_data_key};
-use crate::provider::{ProviderError, UnwrapRequest};
+use crate::keyring::{DecryptionMaterials, EncryptionMaterials, generate_data_key, keep_telling};
+use crate::provider::UnwrapRequest;
 use crate::rng::RandomSource;
 
 impl AuthorisedKey<'_> {
@@ -18,7 +18,7 @@ impl AuthorisedKey<'_> {
         random: &dyn RandomSource,
     ) -> Result<(EncryptionMaterials, KeyVersionHandle), KmsError> {
         let primary = self.primary()?;
-        let binding = BoundKey::new(primary.reference()).with(context);
+        let binding = primary.binding(context);
         let provider = primary.provider()?;
         let generated = generate_data_key(provider, primary.handle(), &binding, random)?;
         let mut entries = KeyEntriesBuf::new();
@@ -38,34 +38,21 @@ impl AuthorisedKey<'_> {
     ) -> Result<Option<(DecryptionMaterials, KeyVersionHandle)>, KmsError> {
         let mut failed = None;
         for (number, entry) in entries.iter().enumerate() {
-            let reference = entry.reference();
-            let Some((key, version)) = reference.kms_version() else {
-                continue;
+            let version = match entry.reference().kms_version() {
+                Some((key, version)) if key == self.id() => self.version(version)?,
+                _ => continue,
             };
-            if key != self.id() {
-                continue;
-            }
-            let version = self.version(version)?;
-            let binding = BoundKey::new(&reference).with(context);
+            let binding = version.binding(context);
             let request = UnwrapRequest::new(version.handle(), entry.wrapped(), &binding);
             match version.provider()?.unwrap_key(request) {
                 Ok(data_key) => {
                     let materials = DecryptionMaterials::new(data_key, number);
                     return Ok(Some((materials, version)));
                 }
-                Err(error) => {
-                    let outranked = matches!(error, ProviderError::Rejected) && failed.is_some();
-                    if !outranked {
-                        failed = Some(error);
-                    }
-                }
+                Err(error) => keep_telling(&mut failed, error),
             }
         }
-        match failed {
-            Some(ProviderError::Rejected) => Err(Error::Decrypt.into()),
-            Some(error) => Err(error.into()),
-            None => Ok(None),
-        }
+        failed.map_or(Ok(None), |error| Err(Error::from(error).into()))
     }
 }
 
