@@ -1,7 +1,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use super::seal::SealCore;
+use super::seal::{Outbox, SealCore};
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
 use crate::error::Error;
 
@@ -76,24 +76,21 @@ impl<W: Write> EncryptWriter<W> {
         if let Some(owed) = self.owed.take() {
             return Err(owed);
         }
-        while !self.core.pending().is_empty() {
-            let len = write_some(&mut self.inner, self.core.pending())?;
-            self.core.advance(len);
+        loop {
+            write_out(&mut self.inner, self.core.outbox())?;
+            if !self.core.send_next() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Writes what is pending while the next batch is sealed.
     #[cfg(feature = "rayon")]
     fn write_beside(&mut self, plaintext: &[u8]) -> io::Result<usize> {
         let inner = &mut self.inner;
-        let (taken, written) = self.core.push_beside(plaintext, |outbox| {
-            while !outbox.pending().is_empty() {
-                let len = write_some(inner, outbox.pending())?;
-                outbox.advance(len);
-            }
-            Ok(())
-        })?;
+        let (taken, written) = self
+            .core
+            .push_beside(plaintext, |outbox| write_out(inner, outbox))?;
         self.owed = written.err();
         Ok(taken)
     }
@@ -124,12 +121,14 @@ impl<W: Write> fmt::Debug for EncryptWriter<W> {
     }
 }
 
-fn write_some(inner: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
-    loop {
-        match inner.write(bytes) {
+fn write_out(inner: &mut impl Write, outbox: &mut Outbox) -> io::Result<()> {
+    while !outbox.pending().is_empty() {
+        match inner.write(outbox.pending()) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => outbox.advance(len),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            written => return written,
+            Err(error) => return Err(error),
         }
     }
+    Ok(())
 }

@@ -23,12 +23,12 @@ pub(crate) struct SealCore {
     plain: Zeroizing<Vec<u8>>,
     outbox: Outbox,
     /// Sealed while the outbox was being written, and to be written after it.
-    #[cfg(feature = "rayon")]
-    next: Vec<u8>,
+    next: Outbox,
     finished: bool,
 }
 
 /// Sealed bytes that are to be written.
+#[derive(Default)]
 pub(crate) struct Outbox {
     sealed: Vec<u8>,
     /// The bytes of `sealed` that were written.
@@ -45,6 +45,23 @@ impl Outbox {
     pub(crate) fn advance(&mut self, len: usize) {
         self.taken = self.sealed.len().min(self.taken.saturating_add(len));
     }
+
+    /// Seals full chunks, the first of them with the number `number`, in place of what was written.
+    fn seal_full(&mut self, cipher: &BodyCipher, number: &mut u64, full: &[u8]) -> io::Result<()> {
+        let chunks = full.len() / CHUNK_LEN;
+        cipher
+            .seal_full(*number, full, self.replace(chunks * SEALED_CHUNK_LEN))
+            .map_err(|Rejected| Error::from(LimitExceeded::payload(full.len() as u64)))?;
+        *number += chunks as u64;
+        Ok(())
+    }
+
+    /// Room for `len` bytes in place of what was written.
+    fn replace(&mut self, len: usize) -> &mut [u8] {
+        self.taken = 0;
+        self.sealed.resize(len, 0);
+        &mut self.sealed
+    }
 }
 
 impl SealCore {
@@ -57,8 +74,7 @@ impl SealCore {
             number: 0,
             plain: Zeroizing::new(Vec::with_capacity(batch * CHUNK_LEN)),
             outbox: Outbox { sealed, taken: 0 },
-            #[cfg(feature = "rayon")]
-            next: Vec::new(),
+            next: Outbox::default(),
             finished: false,
         }
     }
@@ -71,10 +87,16 @@ impl SealCore {
     /// Takes note that the first `len` pending bytes were written.
     pub(crate) fn advance(&mut self, len: usize) {
         self.outbox.advance(len);
-        #[cfg(feature = "rayon")]
-        if self.outbox.pending().is_empty() && !self.next.is_empty() {
-            self.send_next();
-        }
+    }
+
+    pub(crate) fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    /// Once the outbox is written, puts there what is to be written after it, if there is something.
+    pub(crate) fn send_next(&mut self) -> bool {
+        std::mem::swap(&mut self.outbox, &mut self.next);
+        !self.outbox.pending().is_empty()
     }
 
     /// The plaintext bytes that are sealed at a time.
@@ -109,13 +131,8 @@ impl SealCore {
         if self.plain.is_empty() && input.len() >= enough {
             let chunks = input.len().min(batch) / CHUNK_LEN;
             let (full, _) = input.split_at(chunks * CHUNK_LEN);
-            seal_full(
-                &self.cipher,
-                &mut self.number,
-                full,
-                &mut self.outbox.sealed,
-            )?;
-            self.outbox.taken = 0;
+            self.outbox
+                .seal_full(&self.cipher, &mut self.number, full)?;
             return Ok(full.len());
         }
         let room = batch.saturating_sub(self.plain.len());
@@ -133,7 +150,7 @@ impl SealCore {
         self.cipher.parallelism() == Parallelism::Rayon
             && !self.finished
             && self.plain.is_empty()
-            && self.next.is_empty()
+            && self.next.pending().is_empty()
             && input.len() >= self.batch_len()
     }
 
@@ -150,7 +167,7 @@ impl SealCore {
         let (cipher, number, next) = (&self.cipher, &mut self.number, &mut self.next);
         let mut sealed = Ok(());
         let written = rayon::in_place_scope(|scope| {
-            scope.spawn(|_| sealed = seal_full(cipher, number, full, next));
+            scope.spawn(|_| sealed = next.seal_full(cipher, number, full));
             write(&mut self.outbox)
         });
         sealed?;
@@ -158,13 +175,6 @@ impl SealCore {
             self.send_next();
         }
         Ok((full.len(), written))
-    }
-
-    #[cfg(feature = "rayon")]
-    fn send_next(&mut self) {
-        std::mem::swap(&mut self.outbox.sealed, &mut self.next);
-        self.outbox.taken = 0;
-        self.next.clear();
     }
 
     /// Refuses a payload that with `len` more bytes is longer than a payload may be.
@@ -182,13 +192,8 @@ impl SealCore {
         }
         let (full, rest) = self.plain.split_at(full_len);
         let rest_len = rest.len();
-        seal_full(
-            &self.cipher,
-            &mut self.number,
-            full,
-            &mut self.outbox.sealed,
-        )?;
-        self.outbox.taken = 0;
+        self.outbox
+            .seal_full(&self.cipher, &mut self.number, full)?;
         self.plain.copy_within(full_len.., 0);
         if let Some(moved) = self.plain.get_mut(rest_len..) {
             moved.zeroize();
@@ -204,10 +209,8 @@ impl SealCore {
         }
         let chunks = self.plain.len() / CHUNK_LEN + 1;
         let sealed_len = self.plain.len() + chunks * (SEALED_CHUNK_LEN - CHUNK_LEN);
-        self.outbox.sealed.resize(sealed_len, 0);
-        self.outbox.taken = 0;
         self.cipher
-            .seal(self.number, &self.plain, &mut self.outbox.sealed)
+            .seal(self.number, &self.plain, self.outbox.replace(sealed_len))
             .map_err(|Rejected| self.refused())?;
         self.plain.zeroize();
         self.finished = true;
@@ -217,21 +220,6 @@ impl SealCore {
     fn refused(&self) -> io::Error {
         Error::from(LimitExceeded::payload(self.plain.len() as u64)).into()
     }
-}
-
-fn seal_full(
-    cipher: &BodyCipher,
-    number: &mut u64,
-    full: &[u8],
-    sealed: &mut Vec<u8>,
-) -> io::Result<()> {
-    let chunks = full.len() / CHUNK_LEN;
-    sealed.resize(chunks * SEALED_CHUNK_LEN, 0);
-    cipher
-        .seal_full(*number, full, sealed)
-        .map_err(|Rejected| Error::from(LimitExceeded::payload(full.len() as u64)))?;
-    *number += chunks as u64;
-    Ok(())
 }
 
 #[cfg(test)]
