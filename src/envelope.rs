@@ -2,25 +2,27 @@
 
 mod body;
 mod derive;
-mod materials;
 mod message;
 mod record;
 mod sealing;
 mod stream;
 #[cfg(feature = "tokio")]
 mod tokio;
+mod whole;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use body::BodySettings;
 pub use body::Parallelism;
-pub(crate) use materials::{open_with, seal_with};
 pub use message::Envelope;
 pub use record::{HeaderStore, HeaderStoreError, MemoryHeaderStore, Opener, RowError, Sealer};
+pub(crate) use sealing::MessageHeader;
 pub use sealing::{Opening, Sealing};
 pub use stream::{DecryptAt, DecryptReader, EncryptReader, EncryptWriter, ReadAt};
 #[cfg(feature = "tokio")]
 pub use tokio::{AsyncDecryptReader, AsyncEncryptWriter, AsyncEnvelope};
+pub(crate) use whole::{WholeMessage, seal};
 
 use crate::context::EncryptionContext;
 use crate::error::Error;

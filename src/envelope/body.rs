@@ -42,6 +42,12 @@ pub(crate) struct BodyKey {
     pub(crate) algorithm: AeadAlgorithm,
     pub(crate) key: SecretArray<KEY_LEN>,
     pub(crate) base_nonce: [u8; NONCE_LEN],
+    pub(crate) settings: BodySettings,
+}
+
+/// What works on a body; the bytes are the same either way.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct BodySettings {
     pub(crate) engine: Engine,
     pub(crate) parallelism: Parallelism,
 }
@@ -57,9 +63,9 @@ impl BodyCipher {
     #[inline(always)]
     pub(crate) fn new(key: &BodyKey) -> Self {
         Self {
-            aead: Aead::new(key.engine, key.algorithm, &key.key),
+            aead: Aead::new(key.settings.engine, key.algorithm, &key.key),
             base_nonce: key.base_nonce,
-            parallelism: key.parallelism,
+            parallelism: key.settings.parallelism,
         }
     }
 

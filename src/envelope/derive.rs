@@ -1,7 +1,7 @@
 //! From a data key to the keys of a message (`FORMAT.md`, "Derivations").
 
 use super::MessageOptions;
-use super::body::{BodyKey, Parallelism};
+use super::body::{BodyKey, BodySettings};
 use super::record::RecordKey;
 use crate::context::EncryptionContext;
 use crate::crypto::{
@@ -31,6 +31,7 @@ impl<'k> MessageKeys<'k> {
         header: &HeaderParts<'_>,
         uncommitted: &[u8],
         options: MessageOptions<'_>,
+        settings: BodySettings,
     ) -> (Commitment, BodyKey) {
         let salt = header.salt_bytes();
         let context = options.context.digest();
@@ -52,8 +53,7 @@ impl<'k> MessageKeys<'k> {
             algorithm: header.suite.aead(),
             key: SecretArray::zeroed(),
             base_nonce: [0; NONCE_LEN],
-            engine: Engine::default(),
-            parallelism: Parallelism::default(),
+            settings,
         };
         body_key.key.copy_from_slice(key);
         body_key.base_nonce.copy_from_slice(base_nonce);

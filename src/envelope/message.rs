@@ -4,14 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use zeroize::Zeroize;
 
-use super::body::{BodyCipher, BodyKey};
+use super::body::BodySettings;
 use super::record::{NewHeader, RecordKey};
 use super::sealing::{MessageHeader, Opening, Sealing, check_message, message_len};
+use super::whole::{WholeMessage, seal, seal_to};
 use super::{EnvelopeEncryptor, MessageOptions, Opened, OpenedInto, Parallelism};
 use crate::context::EncryptionContext;
-use crate::crypto::{Engine, Rejected};
+use crate::crypto::Engine;
 use crate::error::Error;
 use crate::format::{
     COMMITMENT_LEN, Header, Limit, LimitExceeded, MAX_AAD_LEN, SALT_LEN, Suite, body,
@@ -20,7 +20,6 @@ use crate::keyring::{
     DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring, Unwrapped,
 };
 use crate::rng::{RandomSource, SystemRandom};
-use crate::secret::SecretBytes;
 
 /// Seals and opens messages with the data keys of a [`Keyring`].
 ///
@@ -39,8 +38,7 @@ use crate::secret::SecretBytes;
 pub struct Envelope {
     keyring: Arc<dyn Keyring>,
     suite: Suite,
-    engine: Engine,
-    parallelism: Parallelism,
+    settings: BodySettings,
     required_context_keys: Arc<[String]>,
     random: Arc<dyn RandomSource>,
 }
@@ -52,8 +50,7 @@ impl Envelope {
         Self {
             keyring: Arc::new(keyring),
             suite: Suite::default(),
-            engine: Engine::default(),
-            parallelism: Parallelism::default(),
+            settings: BodySettings::default(),
             required_context_keys: Arc::default(),
             random: Arc::new(SystemRandom),
         }
@@ -69,14 +66,14 @@ impl Envelope {
     /// Encrypts and decrypts with `engine`; the bytes are the same.
     #[must_use]
     pub fn with_engine(mut self, engine: Engine) -> Self {
-        self.engine = engine;
+        self.settings.engine = engine;
         self
     }
 
     /// Seals and opens large payloads on several processors; the bytes are the same.
     #[must_use]
     pub fn with_parallelism(mut self, parallelism: Parallelism) -> Self {
-        self.parallelism = parallelism;
+        self.settings.parallelism = parallelism;
         self
     }
 
@@ -146,36 +143,8 @@ impl Envelope {
     ) -> Result<Sealing, Error> {
         let begun = self.message_header(materials)?;
         let mut header = SmallVec::from_elem(0, begun.len()?);
-        let body_key = self.write_header(&begun, options, &mut header)?;
+        let body_key = begun.write(options, self.settings, &mut header)?;
         Ok(Sealing { header, body_key })
-    }
-
-    /// Seals a message to a new buffer with a data key that the keyring gave.
-    pub(super) fn seal(
-        &self,
-        materials: &EncryptionMaterials,
-        plaintext: &[u8],
-        options: MessageOptions<'_>,
-    ) -> Result<Vec<u8>, Error> {
-        let header = self.message_header(materials)?;
-        let mut message = vec![0; message_len(header.len()?, plaintext.len())?];
-        self.seal_to(&header, plaintext, options, &mut message)?;
-        Ok(message)
-    }
-
-    /// Seals to `message`, which has the length of the message.
-    fn seal_to(
-        &self,
-        header: &MessageHeader<'_>,
-        plaintext: &[u8],
-        options: MessageOptions<'_>,
-        message: &mut [u8],
-    ) -> Result<(), Error> {
-        let (header_bytes, body) = message.split_at_mut(header.len()?.min(message.len()));
-        let body_key = self.write_header(header, options, header_bytes)?;
-        BodyCipher::new(&body_key)
-            .seal(0, plaintext, body)
-            .map_err(|Rejected| LimitExceeded::payload(plaintext.len() as u64).into())
     }
 
     fn message_header<'m>(
@@ -185,18 +154,6 @@ impl Envelope {
         MessageHeader::new(materials, self.suite, self.random())
     }
 
-    fn write_header(
-        &self,
-        header: &MessageHeader<'_>,
-        options: MessageOptions<'_>,
-        bytes: &mut [u8],
-    ) -> Result<BodyKey, LimitExceeded> {
-        let mut body_key = header.write(options, bytes)?;
-        body_key.engine = self.engine;
-        body_key.parallelism = self.parallelism;
-        Ok(body_key)
-    }
-
     /// Verifies the header of a message with what the keyring found.
     pub(super) fn opening(
         &self,
@@ -204,10 +161,7 @@ impl Envelope {
         unwrapped: Unwrapped,
         options: MessageOptions<'_>,
     ) -> Result<Opening, Error> {
-        let mut opening = Opening::new(header, unwrapped, options)?;
-        opening.body_key.engine = self.engine;
-        opening.body_key.parallelism = self.parallelism;
-        Ok(opening)
+        Opening::new(header, unwrapped, options, self.settings)
     }
 
     /// Makes a header of records under `context`, with a data key that the keyring gives.
@@ -216,7 +170,13 @@ impl Envelope {
         let materials = self
             .keyring
             .encryption_materials(self.encryption_request(context, None))?;
-        NewHeader::seal(&materials, self.suite, self.random(), context, self.engine)
+        NewHeader::seal(
+            &materials,
+            self.suite,
+            self.random(),
+            context,
+            self.settings.engine,
+        )
     }
 
     /// Verifies a header of records under `context` and finds the key of the records.
@@ -228,7 +188,7 @@ impl Envelope {
         self.check(MessageOptions::new(context))?;
         let request = DecryptionRequest::new(context, header.suite(), header.entries());
         let unwrapped = self.keyring.decryption_materials(request)?;
-        RecordKey::open(header, unwrapped, context, self.engine)
+        RecordKey::open(header, unwrapped, context, self.settings.engine)
     }
 
     pub(super) fn random(&self) -> &dyn RandomSource {
@@ -240,16 +200,11 @@ impl Envelope {
         &self,
         message: &'m [u8],
         options: MessageOptions<'_>,
-    ) -> Result<WholeBody<'m>, Error> {
+    ) -> Result<(WholeMessage<'m>, Opening), Error> {
         self.check(options)?;
-        let (header, body) = Header::parse(message)?;
-        check_message(&header)?;
-        let payload_len = body::payload_len(body.len() as u64)?;
-        Ok(WholeBody {
-            opening: self.begin_opening(&header, options)?,
-            body,
-            payload_len: usize::try_from(payload_len).map_err(|_| Error::Decrypt)?,
-        })
+        let whole = WholeMessage::parse(message)?;
+        let opening = self.begin_opening(&whole.header, options)?;
+        Ok((whole, opening))
     }
 }
 
@@ -260,14 +215,13 @@ impl EnvelopeEncryptor for Envelope {
         options: MessageOptions<'_>,
     ) -> Result<Vec<u8>, Error> {
         let materials = self.materials(options, Some(plaintext.len() as u64))?;
-        self.seal(&materials, plaintext, options)
+        let header = self.message_header(&materials)?;
+        seal(&header, plaintext, options, self.settings)
     }
 
     fn decrypt_with(&self, message: &[u8], options: MessageOptions<'_>) -> Result<Opened, Error> {
-        let whole = self.open_whole(message, options)?;
-        let mut plaintext = SecretBytes::zeroed(whole.payload_len);
-        whole.open(plaintext.as_mut_slice())?;
-        Ok(Opened::new(plaintext, whole.opening.opened_by))
+        let (whole, opening) = self.open_whole(message, options)?;
+        Ok(Opened::new(whole.open(&opening)?, opening.opened_by))
     }
 
     fn encrypt_into(
@@ -279,7 +233,8 @@ impl EnvelopeEncryptor for Envelope {
         let materials = self.materials(options, Some(plaintext.len() as u64))?;
         let header = self.message_header(&materials)?;
         let needed = message_len(header.len()?, plaintext.len())?;
-        self.seal_to(&header, plaintext, options, front_of(out, needed)?)?;
+        let message = front_of(out, needed)?;
+        seal_to(&header, plaintext, options, self.settings, message)?;
         Ok(needed)
     }
 
@@ -289,9 +244,9 @@ impl EnvelopeEncryptor for Envelope {
         options: MessageOptions<'_>,
         out: &mut [u8],
     ) -> Result<OpenedInto, Error> {
-        let whole = self.open_whole(message, options)?;
-        whole.open(front_of(out, whole.payload_len)?)?;
-        Ok(OpenedInto::new(whole.payload_len, whole.opening.opened_by))
+        let (whole, opening) = self.open_whole(message, options)?;
+        whole.open_to(&opening, front_of(out, whole.payload_len)?)?;
+        Ok(OpenedInto::new(whole.payload_len, opening.opened_by))
     }
 
     fn begin_sealing(&self, options: MessageOptions<'_>) -> Result<Sealing, Error> {
@@ -327,25 +282,6 @@ impl fmt::Debug for Envelope {
             .field("suite", &self.suite)
             .field("required_context_keys", &self.required_context_keys)
             .finish_non_exhaustive()
-    }
-}
-
-/// A message in memory whose header is verified.
-struct WholeBody<'m> {
-    opening: Opening,
-    body: &'m [u8],
-    payload_len: usize,
-}
-
-impl WholeBody<'_> {
-    /// Opens to `payload`, which has the length of the payload and holds zeros after a failure.
-    fn open(&self, payload: &mut [u8]) -> Result<(), Error> {
-        BodyCipher::new(&self.opening.body_key)
-            .open(0, self.body, payload)
-            .map_err(|_| {
-                payload.zeroize();
-                Error::Decrypt
-            })
     }
 }
 

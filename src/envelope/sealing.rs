@@ -6,7 +6,7 @@ use crate::crypto::SecretArray;
 use smallvec::SmallVec;
 
 use super::MessageOptions;
-use super::body::BodyKey;
+use super::body::{BodyKey, BodySettings};
 use super::derive::{MessageKeys, verified};
 use crate::error::Error;
 use crate::format::{
@@ -25,14 +25,14 @@ pub struct Sealing {
 }
 
 /// What the header of a message is made of.
-pub(super) struct MessageHeader<'a> {
+pub(crate) struct MessageHeader<'a> {
     materials: &'a EncryptionMaterials,
     suite: Suite,
     salt: Option<[u8; SALT_LEN]>,
 }
 
 impl<'a> MessageHeader<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         materials: &'a EncryptionMaterials,
         suite: Suite,
         random: &dyn RandomSource,
@@ -61,12 +61,13 @@ impl<'a> MessageHeader<'a> {
     pub(super) fn write(
         &self,
         options: MessageOptions<'_>,
+        settings: BodySettings,
         header: &mut [u8],
     ) -> Result<BodyKey, LimitExceeded> {
         let parts = self.parts();
         let keys = MessageKeys::new(self.materials.data_key());
         write_committed(&parts, header, |uncommitted| {
-            keys.body_key(&parts, uncommitted, options)
+            keys.body_key(&parts, uncommitted, options, settings)
         })
     }
 
@@ -140,10 +141,11 @@ impl Opening {
         header: &Header<'_>,
         unwrapped: Unwrapped,
         options: MessageOptions<'_>,
+        settings: BodySettings,
     ) -> Result<Self, Error> {
         let materials = held(header, unwrapped)?;
         let keys = MessageKeys::new(materials.data_key());
-        let derived = keys.body_key(header.parts(), header.uncommitted(), options);
+        let derived = keys.body_key(header.parts(), header.uncommitted(), options, settings);
         Ok(Self {
             body_key: verified(header, derived)?,
             opened_by: materials.entry(),

@@ -10,11 +10,9 @@ use super::operation::Operation;
 use super::perform::AuthorisedKey;
 use super::wrap::keys_of;
 use crate::context::EncryptionContext;
-use crate::envelope::{open_with, seal_with};
-use crate::error::Error;
-use crate::format::body::payload_len;
-use crate::format::{FormatError, Header, HeaderKind, KeyId, KeyVersion};
-use crate::keyring::DecryptionMaterials;
+use crate::envelope::{BodySettings, MessageHeader, MessageOptions, Opening, WholeMessage, seal};
+use crate::format::{KeyId, KeyVersion, Suite};
+use crate::keyring::Unwrapped;
 use crate::rng::RandomSource;
 use crate::secret::SecretBytes;
 
@@ -82,7 +80,7 @@ impl KmsHandle {
         ciphertext: &[u8],
         context: &EncryptionContext,
     ) -> Result<Decrypted, KmsError> {
-        let parsed = Parsed::new(ciphertext)?;
+        let parsed = parse(ciphertext)?;
         self.open(Operation::Decrypt, &parsed, context)
     }
 
@@ -97,11 +95,10 @@ impl KmsHandle {
         ciphertext: &[u8],
         context: &EncryptionContext,
     ) -> Result<Decrypted, KmsError> {
-        let parsed = Parsed::new(ciphertext)?;
+        let parsed = parse(ciphertext)?;
         self.gate()
             .perform(Operation::Decrypt, key.into(), Some(context), |key| {
-                parsed
-                    .open(key, context)?
+                key.open(&parsed, context)?
                     .ok_or(KmsError::IncorrectKey { key: key.id() })
             })
     }
@@ -119,7 +116,7 @@ impl KmsHandle {
         key: impl Into<KeySelector<'k>>,
         context: &EncryptionContext,
     ) -> Result<Ciphertext, KmsError> {
-        let parsed = Parsed::new(ciphertext)?;
+        let parsed = parse(ciphertext)?;
         let opened = self.open(Operation::ReEncryptFrom, &parsed, source_context)?;
         let random = self.kms.random.as_ref();
         self.gate()
@@ -145,7 +142,7 @@ impl KmsHandle {
     fn open(
         &self,
         operation: Operation,
-        parsed: &Parsed<'_>,
+        parsed: &WholeMessage<'_>,
         context: &EncryptionContext,
     ) -> Result<Decrypted, KmsError> {
         let mut unknown = None;
@@ -153,7 +150,7 @@ impl KmsHandle {
             let opened = self
                 .gate()
                 .perform(operation, key.into(), Some(context), |key| {
-                    parsed.open(key, context)
+                    key.open(parsed, context)
                 });
             match opened {
                 Ok(Some(opened)) => return Ok(opened),
@@ -167,6 +164,27 @@ impl KmsHandle {
 }
 
 impl AuthorisedKey<'_> {
+    /// Opens a ciphertext. `None` if it does not name this key.
+    fn open(
+        &self,
+        ciphertext: &WholeMessage<'_>,
+        context: &EncryptionContext,
+    ) -> Result<Option<Decrypted>, KmsError> {
+        let header = &ciphertext.header;
+        let Some((materials, version)) = self.decryption_materials(header.entries(), context)?
+        else {
+            return Ok(None);
+        };
+        let unwrapped = Unwrapped::Done(materials);
+        let options = MessageOptions::new(context);
+        let opening = Opening::new(header, unwrapped, options, BodySettings::default())?;
+        Ok(Some(Decrypted {
+            plaintext: ciphertext.open(&opening)?,
+            key: self.id(),
+            version: version.number(),
+        }))
+    }
+
     pub(super) fn encrypt(
         &self,
         plaintext: &[u8],
@@ -174,56 +192,22 @@ impl AuthorisedKey<'_> {
         random: &dyn RandomSource,
     ) -> Result<Ciphertext, KmsError> {
         let (materials, version) = self.encryption_materials(context, random)?;
+        let header = MessageHeader::new(&materials, Suite::default(), random)?;
+        let options = MessageOptions::new(context);
         Ok(Ciphertext {
-            bytes: seal_with(&materials, plaintext, context, random)?,
+            bytes: seal(&header, plaintext, options, BodySettings::default())?,
             key: self.id(),
             version: version.number(),
         })
     }
 }
 
-/// A ciphertext that has the shape of one.
-struct Parsed<'c> {
-    header: Header<'c>,
-    body: &'c [u8],
-}
-
-impl<'c> Parsed<'c> {
-    fn new(ciphertext: &'c [u8]) -> Result<Self, KmsError> {
-        let (header, body) = Header::parse(ciphertext).map_err(Error::from)?;
-        if header.kind() == HeaderKind::Record {
-            return Err(Error::from(FormatError::RecordHeader).into());
-        }
-        let len = payload_len(body.len() as u64).map_err(Error::from)?;
-        check_len("the plaintext of a ciphertext", len, MAX_PLAINTEXT_LEN)?;
-        Ok(Self { header, body })
-    }
-
-    /// Opens it with a key. `None` if it does not name the key.
-    fn open(
-        &self,
-        key: &AuthorisedKey<'_>,
-        context: &EncryptionContext,
-    ) -> Result<Option<Decrypted>, KmsError> {
-        let found = key.decryption_materials(self.header.entries(), context)?;
-        found
-            .map(|(materials, version)| {
-                Ok(Decrypted {
-                    plaintext: self.open_body(materials, context)?,
-                    key: key.id(),
-                    version: version.number(),
-                })
-            })
-            .transpose()
-    }
-
-    fn open_body(
-        &self,
-        materials: DecryptionMaterials,
-        context: &EncryptionContext,
-    ) -> Result<SecretBytes, Error> {
-        open_with(materials, &self.header, self.body, context)
-    }
+/// Reads a ciphertext.
+fn parse(ciphertext: &[u8]) -> Result<WholeMessage<'_>, KmsError> {
+    let parsed = WholeMessage::parse(ciphertext)?;
+    let len = parsed.payload_len as u64;
+    check_len("the plaintext of a ciphertext", len, MAX_PLAINTEXT_LEN)?;
+    Ok(parsed)
 }
 
 pub(super) fn check_random_len(len: usize) -> Result<(), KmsError> {

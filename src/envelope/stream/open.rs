@@ -64,7 +64,7 @@ impl OpenCore {
     /// Takes the key of a body, and a buffer of which the bytes in `filled` are the front of the
     /// body.
     pub(crate) fn new(body_key: &BodyKey, mut sealed: Vec<u8>, filled: Range<usize>) -> Self {
-        let batch = body_key.parallelism.batch();
+        let batch = body_key.settings.parallelism.batch();
         if sealed.len() < batch * SEALED_CHUNK_LEN {
             sealed.resize(batch * SEALED_CHUNK_LEN, 0);
         }
@@ -366,7 +366,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Window<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::{AeadAlgorithm, Engine, KEY_LEN, NONCE_LEN};
+    use crate::crypto::{AeadAlgorithm, KEY_LEN, NONCE_LEN};
+    use crate::envelope::body::BodySettings;
 
     const LAST_CHUNK: u64 = (1 << 38) - 1;
 
@@ -376,8 +377,7 @@ mod tests {
             algorithm: AeadAlgorithm::Aes256Gcm,
             key: [7; KEY_LEN].into(),
             base_nonce: [9; NONCE_LEN],
-            engine: Engine::default(),
-            parallelism: Parallelism::Serial,
+            settings: BodySettings::default(),
         };
         let sealed = seal(&BodyCipher::new(&body_key));
         let filled = 0..sealed.len();

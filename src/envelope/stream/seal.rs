@@ -66,7 +66,7 @@ impl Outbox {
 
 impl SealCore {
     pub(crate) fn new(sealing: Sealing) -> Self {
-        let batch = sealing.body_key.parallelism.batch();
+        let batch = sealing.body_key.settings.parallelism.batch();
         let mut sealed = Vec::with_capacity(batch * SEALED_CHUNK_LEN);
         sealed.extend_from_slice(&sealing.header);
         Self {

@@ -4,9 +4,9 @@ use crate::context::EncryptionContext;
 use crate::crypto::Rejected;
 use crate::envelope::body::BodyCipher;
 use crate::envelope::sealing::{Opening, Sealing, check_message, message_len};
-use crate::envelope::{Envelope, MessageOptions, Opened};
+use crate::envelope::{Envelope, MessageOptions, Opened, WholeMessage};
 use crate::error::Error;
-use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, payload_len};
+use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN};
 use crate::format::{Header, LimitExceeded};
 use crate::keyring::DecryptionRequest;
 use crate::provider::ProviderError;
@@ -123,14 +123,11 @@ impl AsyncEnvelope {
         options: MessageOptions<'_>,
     ) -> Result<Opened, Error> {
         self.envelope.check(options)?;
-        let (header, body) = Header::parse(message)?;
-        check_message(&header)?;
-        let len = payload_len(body.len() as u64)?;
-        let opening = self.begin_opening(message, &header, options).await?;
-        let len = usize::try_from(len).map_err(|_| Error::Decrypt)?;
-        let mut plaintext = SecretBytes::zeroed(len);
+        let whole = WholeMessage::parse(message)?;
+        let opening = self.begin_opening(message, &whole.header, options).await?;
+        let mut plaintext = SecretBytes::zeroed(whole.payload_len);
         let cipher = BodyCipher::new(&opening.body_key);
-        let (mut number, mut sealed, mut plain) = (0, body, plaintext.as_mut_slice());
+        let (mut number, mut sealed, mut plain) = (0, whole.body, plaintext.as_mut_slice());
         while sealed.len() >= CHUNKS_BETWEEN_YIELDS * SEALED_CHUNK_LEN {
             let (now, later) = sealed.split_at(CHUNKS_BETWEEN_YIELDS * SEALED_CHUNK_LEN);
             let (to, room) = plain
