@@ -4,13 +4,15 @@
 //! `WAXSEAL_TEST_KILLS=500 WAXSEAL_TEST_SECONDS=60 cargo test --release --test kms_processes`.
 #![cfg(all(unix, feature = "sqlite"))]
 
+#[path = "common/process.rs"]
+mod process;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write, stdout};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use process::{Process, place, say, task};
 use tempfile::TempDir;
 use waxseal::kms::VersionCause;
 use waxseal::{
@@ -18,10 +20,6 @@ use waxseal::{
     RotationPolicy, SoftwareKeyProvider, SqliteKeyStore, SystemRandom, WaitingPeriod,
 };
 
-/// What a child process is to do, where, and as whom.
-const TASK: &str = "WAXSEAL_TEST_KMS_TASK";
-const STORE: &str = "WAXSEAL_TEST_KMS_PATH";
-const NAME: &str = "WAXSEAL_TEST_KMS_NAME";
 const SECONDS: &str = "WAXSEAL_TEST_SECONDS";
 const KILLS: &str = "WAXSEAL_TEST_KILLS";
 
@@ -31,15 +29,14 @@ const BUDGET: u64 = 640;
 /// This test binary is its own child process: there, this test is all that runs.
 #[test]
 fn child_process() {
-    let Ok(task) = std::env::var(TASK) else {
+    let Some(task) = task() else {
         return;
     };
-    let path = PathBuf::from(std::env::var_os(STORE).unwrap());
-    let name = std::env::var(NAME).unwrap();
-    match task.as_str() {
-        "live" => live(&open(&path, &name)),
-        "share" => share(&open(&path, &name), &name),
-        _ => panic!("no such task: {task}"),
+    let kms = open(&task.store, &task.whose);
+    match task.name.as_str() {
+        "live" => live(&kms),
+        "share" => share(&kms, &task.whose),
+        name => panic!("no such task: {name}"),
     }
 }
 
@@ -49,11 +46,12 @@ fn a_process_that_is_killed_loses_nothing() {
     let (directory, path) = new_store();
     let mut acknowledged = Acknowledged::default();
     for _ in 0..kills {
-        let mut child = start("live", &path, "mortal");
+        let child = Process::start("live", &path, "mortal");
         sleep(Duration::from_micros(20_000 + random(80_000)));
-        child.kill().unwrap();
         let before = acknowledged.sealed.len();
-        acknowledged.hear(child);
+        for said in child.kill() {
+            acknowledged.hear(&said);
+        }
         acknowledged.check(&open(&path, "heir"), before);
     }
     acknowledged.check(&open(&path, "last heir"), 0);
@@ -80,14 +78,14 @@ fn live(kms: &KmsHandle) {
         };
         let Some(key) = key else {
             let key = kms.create_key(CreateKey::new()).unwrap().id;
-            say(&format!("created {key}"));
+            say(format_args!("created {key}"));
             keys.push(key);
             continue;
         };
         match random(8) {
             0 => {
                 let version = kms.rotate_now(key).unwrap();
-                say(&format!("rotated {key} {version}"));
+                say(format_args!("rotated {key} {version}"));
             }
             1 => {
                 kms.create_alias(&format!("alias/{}", random(u64::MAX)), key)
@@ -96,13 +94,13 @@ fn live(kms: &KmsHandle) {
             2 if keys.len() > 6 => {
                 kms.schedule_deletion(key, WaitingPeriod::days(7).unwrap())
                     .unwrap();
-                say(&format!("deleting {key}"));
+                say(format_args!("deleting {key}"));
                 keys.retain(|&other| other != key);
             }
             _ => {
                 let sealed = kms.encrypt(key, b"payload", &context).unwrap();
                 let hex = base16ct::lower::encode_string(&sealed.bytes);
-                say(&format!("sealed {key} {hex}"));
+                say(format_args!("sealed {key} {hex}"));
             }
         }
     }
@@ -118,31 +116,20 @@ struct Acknowledged {
 }
 
 impl Acknowledged {
-    fn hear(&mut self, mut child: Child) {
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
-            let Some(said) = line.strip_prefix("child: ") else {
-                continue;
-            };
-            // The last line may be cut.
-            let Some(said) = said.strip_suffix('.') else {
-                continue;
-            };
-            let words: Vec<&str> = said.split(' ').collect();
-            match words[..] {
-                ["created", key] => drop(self.keys.insert(key.to_owned(), 1)),
-                ["rotated", key, version] => {
-                    self.keys.insert(key.to_owned(), version.parse().unwrap());
-                }
-                ["sealed", key, hex] => {
-                    let bytes = base16ct::lower::decode_vec(hex).unwrap();
-                    self.sealed.push((key.to_owned(), bytes));
-                }
-                ["deleting", key] => drop(self.deleting.insert(key.to_owned())),
-                _ => panic!("the child said {said:?}"),
+    fn hear(&mut self, said: &str) {
+        let words: Vec<&str> = said.split(' ').collect();
+        match words[..] {
+            ["created", key] => drop(self.keys.insert(key.to_owned(), 1)),
+            ["rotated", key, version] => {
+                self.keys.insert(key.to_owned(), version.parse().unwrap());
             }
+            ["sealed", key, hex] => {
+                let bytes = base16ct::lower::decode_vec(hex).unwrap();
+                self.sealed.push((key.to_owned(), bytes));
+            }
+            ["deleting", key] => drop(self.deleting.insert(key.to_owned())),
+            _ => panic!("the child said {said:?}"),
         }
-        child.wait().unwrap();
     }
 
     /// Checks the keys, and the messages from number `first` on.
@@ -186,19 +173,14 @@ fn eight_processes_on_one_store() {
             .unwrap();
         kms.create_alias(&format!("alias/{number}"), &key).unwrap();
     }
-    let children: Vec<(usize, Child)> = (0..8)
-        .map(|number| (number, start("share", &path, &format!("p{number}"))))
+    let children: Vec<Process> = (0..8)
+        .map(|number| Process::start("share", &path, &format!("p{number}")))
         .collect();
-    let mut operations = 0;
-    for (number, mut child) in children {
-        let said = BufReader::new(child.stdout.take().unwrap());
-        for line in said.lines() {
-            if let Some(done) = line.unwrap().strip_prefix("child: done ") {
-                operations += done.trim_end_matches('.').parse::<u64>().unwrap();
-            }
-        }
-        assert!(child.wait().unwrap().success(), "process {number} failed");
-    }
+    let operations: u64 = children
+        .into_iter()
+        .flat_map(Process::hear_all)
+        .map(|done| done.parse::<u64>().unwrap())
+        .sum();
     drop(kms);
     let kms = open(&path, "auditor");
     check_primaries(&kms);
@@ -258,7 +240,7 @@ fn share(kms: &KmsHandle, name: &str) {
         }
         operations += 12;
     }
-    say(&format!("done {operations}"));
+    say(operations);
 }
 
 fn check_primaries(kms: &KmsHandle) {
@@ -278,8 +260,7 @@ fn check_primaries(kms: &KmsHandle) {
 }
 
 fn new_store() -> (TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("keys.db");
+    let (directory, path) = place();
     drop(open(&path, "founder"));
     (directory, path)
 }
@@ -289,24 +270,6 @@ fn open(path: &Path, name: &str) -> KmsHandle {
     Kms::open(SqliteKeyStore::open_or_create(path).unwrap(), provider)
         .unwrap()
         .as_principal(name)
-}
-
-fn start(task: &str, path: &Path, name: &str) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_process", "--nocapture"])
-        .env(TASK, task)
-        .env(STORE, path)
-        .env(NAME, name)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// To the parent, in a line that is not cut unless its end is missing.
-fn say(what: &str) {
-    let mut out = stdout().lock();
-    writeln!(out, "child: {what}.").unwrap();
-    out.flush().unwrap();
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -2,67 +2,13 @@
 
 mod common;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use common::kms::{DAY, Ledger, World};
 use common::kms_estate::{Estate, both, context, new, old, open, root, try_open};
-use waxseal::store::{Changes, Record, RecordId, RecordKey, ScanRequest, Sequence, Transaction};
+use common::kms_stores::{Death, Mortal};
 use waxseal::{
-    CommitError, CreateKey, CreateKeyRequest, Envelope, EnvelopeEncryptor, KeyHandle, KeyProvider,
-    KeyStore, Kms, KmsError, MemoryKeyStore, ProviderError, SingleKeyring, SoftwareKeyProvider,
-    StoreError,
+    CreateKey, CreateKeyRequest, Envelope, EnvelopeEncryptor, KeyHandle, KeyProvider, KeyStore,
+    Kms, KmsError, ProviderError, SingleKeyring, SoftwareKeyProvider,
 };
-
-/// Passes on to a store, and fails from a commit on: that one was done, or not.
-#[derive(Debug, Clone)]
-struct Failing {
-    inner: MemoryKeyStore,
-    commits: Arc<AtomicUsize>,
-    first: usize,
-    done: bool,
-}
-
-impl KeyStore for Failing {
-    fn name(&self) -> String {
-        self.inner.name()
-    }
-
-    fn get(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        self.inner.get(key)
-    }
-
-    fn scan(&self, request: ScanRequest<'_>) -> Result<Vec<(RecordId, Record)>, StoreError> {
-        self.inner.scan(request)
-    }
-
-    fn commit(&self, transaction: &Transaction) -> Result<Sequence, CommitError> {
-        let number = self.commits.fetch_add(1, Ordering::SeqCst);
-        if number < self.first || (number == self.first && self.done) {
-            let sequence = self.inner.commit(transaction)?;
-            if number < self.first {
-                return Ok(sequence);
-            }
-        }
-        Err(StoreError::Unavailable {
-            store: self.name(),
-            source: "the process is dead".into(),
-        }
-        .into())
-    }
-
-    fn latest(&self) -> Result<Sequence, StoreError> {
-        self.inner.latest()
-    }
-
-    fn changes(&self, since: Sequence, limit: usize) -> Result<Changes, StoreError> {
-        self.inner.changes(since, limit)
-    }
-
-    fn erase_replaced(&self) -> Result<(), StoreError> {
-        self.inner.erase_replaced()
-    }
-}
 
 #[test]
 fn the_old_root_key_is_not_needed_any_more() {
@@ -95,16 +41,12 @@ fn the_old_root_key_is_not_needed_any_more() {
 #[test]
 fn it_dies_at_any_commit_and_goes_on() {
     let mut deaths = 0;
-    for first in 0.. {
+    for commit in 0.. {
         let mut survived = true;
-        for done in [false, true] {
+        for committed in [false, true] {
             let estate = Estate::new();
-            let store = Failing {
-                inner: estate.store.clone(),
-                commits: Arc::default(),
-                first,
-                done,
-            };
+            let store = Mortal::over(&estate.store);
+            store.die(Death { commit, committed });
             let rekeyed = open(store, &estate.clock, both()).rekey_root(&both());
             survived &= rekeyed.is_ok();
             deaths += usize::from(rekeyed.is_err());
@@ -193,12 +135,11 @@ fn what_is_to_be_destroyed_is_destroyed() {
     for commits in 1..=3 {
         let estate = Estate::new();
         estate.clock.advance(8 * DAY);
-        let store = Failing {
-            inner: estate.store.clone(),
-            commits: Arc::default(),
-            first: commits,
-            done: false,
-        };
+        let store = Mortal::over(&estate.store);
+        store.die(Death {
+            commit: commits,
+            committed: false,
+        });
         // A tick that does not come to its end.
         let _ = open(store, &estate.clock, old()).tick();
         let kms = estate.open(both());

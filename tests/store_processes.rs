@@ -2,113 +2,35 @@
 //! or when there is no room to write.
 #![cfg(all(unix, feature = "sqlite"))]
 
+#[path = "common/process.rs"]
+mod process;
 #[path = "common/stores.rs"]
 mod stores;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Lines, Write, stdout};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
+use process::{Process, place, say, task};
 use stores::{key, put_new};
-use tempfile::TempDir;
 use waxseal::store::{Expected, RecordKey, Transaction};
 use waxseal::{CommitError, KeyStore, SqliteKeyStore, StoreError};
-
-/// What a child process is to do, where, and under which name.
-const TASK: &str = "WAXSEAL_TEST_STORE_TASK";
-const STORE: &str = "WAXSEAL_TEST_STORE_PATH";
-const NAME: &str = "WAXSEAL_TEST_STORE_NAME";
 
 /// This test binary is its own child process: there, this test is all that runs.
 #[test]
 fn child_process() {
-    let Ok(task) = std::env::var(TASK) else {
+    let Some(task) = task() else {
         return;
     };
-    let path = PathBuf::from(std::env::var_os(STORE).unwrap());
-    let name = std::env::var(NAME).unwrap();
-    match task.as_str() {
-        "write pairs" => write_pairs(&path),
-        "count" => count(&path, &name),
-        "open or create" => put_own_record(&path, &name),
-        "fill" => fill(&path),
-        _ => panic!("no such task: {task}"),
+    match task.name.as_str() {
+        "write pairs" => write_pairs(&task.store),
+        "count" => count(&task.store, &task.whose),
+        "open or create" => put_own_record(&task.store, &task.whose),
+        "fill" => fill(&task.store),
+        name => panic!("no such task: {name}"),
     }
-}
-
-/// A child process that is killed, if it still runs, when it is dropped.
-struct Process {
-    child: Child,
-    said: Lines<BufReader<ChildStdout>>,
-}
-
-impl Process {
-    fn start(task: &str, path: &Path, name: &str) -> Self {
-        Self::start_in(
-            &mut Command::new(std::env::current_exe().unwrap()),
-            task,
-            path,
-            name,
-        )
-    }
-
-    fn start_in(command: &mut Command, task: &str, path: &Path, name: &str) -> Self {
-        let mut child = command
-            .args(["--exact", "child_process", "--nocapture"])
-            .env(TASK, task)
-            .env(STORE, path)
-            .env(NAME, name)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, said }
-    }
-
-    /// The next line that the child says to us, if it says any more.
-    fn hear(&mut self) -> Option<String> {
-        self.said
-            .by_ref()
-            .map(Result::unwrap)
-            .find_map(|line| Some(line.strip_prefix("child: ")?.to_owned()))
-    }
-
-    fn hear_all(mut self) -> Vec<String> {
-        let all = std::iter::from_fn(|| self.hear()).collect();
-        assert!(self.child.wait().unwrap().success());
-        all
-    }
-
-    /// SIGKILL; then what it still had said.
-    fn kill(mut self) -> Vec<String> {
-        self.child.kill().unwrap();
-        let rest = std::iter::from_fn(|| self.hear()).collect();
-        self.child.wait().unwrap();
-        rest
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// In a child: says a line that leaves the process at once.
-fn say(line: impl std::fmt::Display) {
-    let mut stdout = stdout().lock();
-    writeln!(stdout, "child: {line}").unwrap();
-    stdout.flush().unwrap();
-}
-
-fn place() -> (TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("keys.db");
-    (directory, path)
 }
 
 const KILLS: u64 = 50;

@@ -15,7 +15,7 @@ pub struct Mortal {
     inner: MemoryKeyStore,
     state: Arc<Mutex<Life>>,
     /// Set to out of reach when the process dies.
-    provider: Ledger,
+    provider: Option<Ledger>,
 }
 
 #[derive(Debug, Default)]
@@ -36,9 +36,16 @@ pub struct Death {
 impl Mortal {
     pub fn new(world: &World) -> Self {
         Self {
-            inner: world.store.clone(),
+            provider: Some(world.provider.clone()),
+            ..Self::over(&world.store)
+        }
+    }
+
+    pub fn over(store: &MemoryKeyStore) -> Self {
+        Self {
+            inner: store.clone(),
             state: Arc::default(),
-            provider: world.provider.clone(),
+            provider: None,
         }
     }
 
@@ -97,7 +104,9 @@ impl KeyStore for Mortal {
         match life.dies {
             Some(death) if death.commit == number => {
                 life.dead = true;
-                self.provider.set_outage(true);
+                if let Some(provider) = &self.provider {
+                    provider.set_outage(true);
+                }
                 if death.committed {
                     self.inner.commit(transaction)?;
                 }
