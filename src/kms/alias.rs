@@ -15,7 +15,7 @@ use super::name::{AliasName, KeySelector};
 use super::operation::Operation;
 use super::scan::Scan;
 use crate::format::KeyId;
-use crate::store::{Collection, CommitError, Expected};
+use crate::store::{Collection, Expected};
 
 /// The most aliases of a key.
 const MAX_ALIASES: usize = 50;
@@ -140,7 +140,10 @@ impl Inner {
                 key: existing.key,
             });
         }
-        done(self.gain(entry, alias, Expected::Absent)?)
+        Ok(self
+            .gain(entry, alias, Expected::Absent)?
+            .commit()?
+            .map(drop))
     }
 
     fn update_alias(&self, alias: &AliasName, entry: &KeyEntry) -> Result<Option<()>, KmsError> {
@@ -157,7 +160,7 @@ impl Inner {
         if !record.aliases.remove(alias) {
             return Ok(None);
         }
-        done(unit.update_key(&before, record))
+        Ok(unit.update_key(&before, record).commit()?.map(drop))
     }
 
     fn delete_alias(&self, alias: &AliasName, entry: &KeyEntry) -> Result<Option<()>, KmsError> {
@@ -176,7 +179,10 @@ impl Inner {
             return Ok(None);
         }
         let unit = Unit::new(self).update_key(entry, record);
-        done(unit.delete_alias(revision, alias.clone())?)
+        Ok(unit
+            .delete_alias(revision, alias.clone())?
+            .commit()?
+            .map(drop))
     }
 
     /// Gives an alias to a key.
@@ -223,14 +229,5 @@ impl Inner {
             aliases,
             next: None,
         })
-    }
-}
-
-/// Commits. Nothing when others were faster.
-pub(super) fn done(unit: Unit<'_>) -> Result<Option<()>, KmsError> {
-    match unit.commit() {
-        Ok(_) => Ok(Some(())),
-        Err(CommitError::Conflict { .. }) => Ok(None),
-        Err(CommitError::Store(error)) => Err(error.into()),
     }
 }

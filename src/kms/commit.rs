@@ -10,6 +10,7 @@ use super::inner::Inner;
 use super::name::AliasName;
 use super::record::KeyRecord;
 use crate::format::KeyId;
+use crate::provider::{KeyHandle, KeyProvider};
 use crate::store::{
     Collection, CommitError, Expected, RecordId, RecordKey, Revision, StoreError, Transaction,
 };
@@ -91,7 +92,27 @@ impl<'k> Unit<'k> {
     }
 
     /// Does it all, durably, lets this process know, and returns the keys in the order given.
-    pub(super) fn commit(self) -> Result<Vec<Arc<KeyEntry>>, CommitError> {
+    /// Commits. `None` when others were faster.
+    pub(super) fn commit(self) -> Result<Option<Vec<Arc<KeyEntry>>>, KmsError> {
+        none_if_outrun(self.write())
+    }
+
+    /// Commits what makes a new key of a provider known. Where nothing was written, the key is
+    /// destroyed again: it protects nothing.
+    pub(super) fn commit_with(
+        self,
+        provider: &dyn KeyProvider,
+        handle: &KeyHandle,
+    ) -> Result<Option<Vec<Arc<KeyEntry>>>, KmsError> {
+        let written = self.write();
+        if written.as_ref().is_err_and(not_written) {
+            // A failure here must not hide why.
+            let _ = provider.destroy_key(handle);
+        }
+        none_if_outrun(written)
+    }
+
+    fn write(self) -> Result<Vec<Arc<KeyEntry>>, CommitError> {
         let sequence = self.kms.store.commit(&self.transaction)?;
         let revision = Revision::from(sequence);
         let entries: Vec<_> = self
@@ -126,10 +147,9 @@ impl Inner {
                 return Ok(entry);
             }
             let unit = Unit::new(self).update_key(&entry, record);
-            match unit.commit() {
-                Ok(entries) => return Ok(entries.into_iter().next().unwrap_or(entry)),
-                Err(CommitError::Conflict { .. }) => entry = self.read_alive(entry.id())?,
-                Err(CommitError::Store(error)) => return Err(error.into()),
+            match unit.commit()? {
+                Some(entries) => return Ok(entries.into_iter().next().unwrap_or(entry)),
+                None => entry = self.read_alive(entry.id())?,
             }
         }
         Err(conflict(KeyRecord::address(entry.id())))
@@ -138,6 +158,14 @@ impl Inner {
 
 pub(super) fn conflict(record: RecordKey) -> KmsError {
     KmsError::Conflict { record }
+}
+
+fn none_if_outrun<T>(written: Result<T, CommitError>) -> Result<Option<T>, KmsError> {
+    match written {
+        Ok(written) => Ok(Some(written)),
+        Err(CommitError::Conflict { .. }) => Ok(None),
+        Err(CommitError::Store(error)) => Err(error.into()),
+    }
 }
 
 /// Whether it is certain that a transaction which failed so did not happen and never will.

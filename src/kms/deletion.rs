@@ -12,7 +12,6 @@
 //! Material that was imported goes the same way, steps 2 to 4.
 
 use super::KmsHandle;
-use super::alias::done;
 use super::commit::Unit;
 use super::entry::KeyEntry;
 use super::error::KmsError;
@@ -111,7 +110,7 @@ impl Inner {
         let mut record = entry.record.clone();
         record.state = StoredState::Destroying { since: now };
         record.aliases.clear();
-        done(unit.update_key(entry, record))
+        Ok(unit.update_key(entry, record).commit()?.map(drop))
     }
 
     /// Does the next step of destroying a key. Nothing when others were faster; true when the key
@@ -123,16 +122,16 @@ impl Inner {
             if let Some(on) = record.deleted() {
                 record.state = StoredState::Deleted { on };
             }
-            let committed = done(Unit::new(self).update_key(entry, record))?;
-            return Ok(committed.map(|()| true));
+            let committed = Unit::new(self).update_key(entry, record).commit()?;
+            return Ok(committed.map(|_| true));
         }
         for version in &record.versions {
             self.destroy_material(&entry.record, version)?;
         }
         record.versions.clear();
         record.rotation = None;
-        let committed = done(Unit::new(self).update_key(entry, record))?;
-        Ok(committed.map(|()| false))
+        let committed = Unit::new(self).update_key(entry, record).commit()?;
+        Ok(committed.map(|_| false))
     }
 
     /// Lets material expire. Nothing when others were faster.
@@ -143,7 +142,10 @@ impl Inner {
     ) -> Result<Option<()>, KmsError> {
         let mut record = entry.record.clone();
         record.condemn(version);
-        done(Unit::new(self).update_key(entry, record))
+        Ok(Unit::new(self)
+            .update_key(entry, record)
+            .commit()?
+            .map(drop))
     }
 
     /// Does the next step of destroying material that is not to be used any more. Nothing when
@@ -166,8 +168,8 @@ impl Inner {
             version.handle = None;
             version.erase = true;
         }
-        let committed = done(Unit::new(self).update_key(entry, record))?;
-        Ok(committed.map(|()| is_gone))
+        let committed = Unit::new(self).update_key(entry, record).commit()?;
+        Ok(committed.map(|_| is_gone))
     }
 
     /// Destroys a version in its provider, if it is still there.

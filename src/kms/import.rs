@@ -28,7 +28,6 @@ use super::record::{StoredBytes, StoredState};
 use crate::clock::Timestamp;
 use crate::crypto::{ImportKeyPair, KeyPairFailure};
 use crate::provider::ImportKeyRequest;
-use crate::store::CommitError;
 
 impl KmsHandle {
     /// How long what [`get_parameters_for_import`](Self::get_parameters_for_import) gives is valid:
@@ -160,7 +159,10 @@ impl Inner {
         }
         version.expires = expires;
         if version.state != VersionState::PendingImport {
-            return super::alias::done(Unit::new(self).update_key(entry, record));
+            return Ok(Unit::new(self)
+                .update_key(entry, record)
+                .commit()?
+                .map(drop));
         }
         if version.handle.is_some() || version.erase {
             self.erase_material(entry, number)?;
@@ -175,16 +177,9 @@ impl Inner {
         if record.state == StoredState::PendingImport {
             record.state = StoredState::Enabled;
         }
-        match Unit::new(self).update_key(entry, record).commit() {
-            Ok(_) => Ok(Some(())),
-            Err(error) => {
-                self.discard(provider.as_ref(), Some(&handle), &error);
-                match error {
-                    CommitError::Conflict { .. } => Ok(None),
-                    CommitError::Store(error) => Err(error.into()),
-                }
-            }
-        }
+        let unit = Unit::new(self).update_key(entry, record);
+        let committed = unit.commit_with(provider.as_ref(), &handle)?;
+        Ok(committed.map(drop))
     }
 
     /// Does the next step of destroying imported material. Nothing when there is more to do, or

@@ -3,19 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::KmsHandle;
-use super::commit::{Unit, conflict, not_written};
+use super::commit::{Unit, conflict};
 use super::error::KmsError;
 use super::inner::Inner;
 use super::key::{KeyMetadata, KeyOrigin, KeyUsage, VersionCause, VersionState};
 use super::name::{KeySelector, MAX_TAGS, check_description, check_tag};
 use super::operation::Operation;
 use super::record::version_binding;
-use super::record::{KeyRecord, RotationRecord, StoredBytes, StoredState, VersionRecord};
+use super::record::{KeyRecord, RotationRecord, StoredState, VersionRecord};
 use super::rotation::RotationPolicy;
 use crate::clock::Timestamp;
 use crate::format::{KeyId, KeyVersion};
 use crate::provider::{CreateKeyRequest, KeyHandle, KeyProvider, KeySpec};
-use crate::store::CommitError;
 
 /// Says what key to create.
 ///
@@ -236,36 +235,15 @@ impl Inner {
         };
         let record = request.into_record(id, provider.name(), handle.as_ref(), self.date());
         let address = KeyRecord::address(id);
-        match Unit::new(self).create_key(record).commit() {
-            Ok(entries) => {
-                let entry = entries.into_iter().next();
-                entry
-                    .map(|entry| entry.metadata())
-                    .ok_or_else(|| conflict(address))
-            }
-            Err(error) => {
-                self.discard(provider.as_ref(), handle.as_ref(), &error);
-                Err(match error {
-                    CommitError::Conflict { key } => conflict(key),
-                    CommitError::Store(error) => error.into(),
-                })
-            }
-        }
-    }
-
-    /// Destroys a key of a provider that a failed transaction was to make known.
-    pub(super) fn discard(
-        &self,
-        provider: &dyn KeyProvider,
-        handle: Option<&KeyHandle>,
-        error: &CommitError,
-    ) {
-        if let Some(handle) = handle
-            && not_written(error)
-        {
-            // It protects nothing, and failing here must not hide why.
-            let _ = provider.destroy_key(handle);
-        }
+        let unit = Unit::new(self).create_key(record);
+        let committed = match &handle {
+            Some(handle) => unit.commit_with(provider.as_ref(), handle)?,
+            None => unit.commit()?,
+        };
+        let entry = committed.and_then(|entries| entries.into_iter().next());
+        entry
+            .map(|entry| entry.metadata())
+            .ok_or_else(|| conflict(address))
     }
 }
 
@@ -306,24 +284,12 @@ impl CreateKey {
         now: Timestamp,
     ) -> KeyRecord {
         let has_material = handle.is_some();
-        let version = VersionRecord {
-            number: KeyVersion::FIRST,
-            state: if has_material {
-                VersionState::Enabled
-            } else {
-                VersionState::PendingImport
-            },
-            cause: VersionCause::Created,
-            created: now,
-            promoted: Some(now),
-            promotion: None,
-            provider: provider.to_owned(),
-            handle: handle.map(|handle| StoredBytes::new(handle.as_bytes())),
-            erase: false,
-            expires: None,
-            digest: None,
-            wraps: 0,
-        };
+        let number = KeyVersion::FIRST;
+        let mut version = VersionRecord::new(number, VersionCause::Created, now, provider, handle);
+        version.promoted = Some(now);
+        if has_material {
+            version.state = VersionState::Enabled;
+        }
         KeyRecord {
             key,
             generation: 1,

@@ -229,6 +229,35 @@ impl KeyRecord {
     }
 }
 
+impl VersionRecord {
+    /// A version that is not primary yet, or waits for its material.
+    pub(super) fn new(
+        number: KeyVersion,
+        cause: VersionCause,
+        created: Timestamp,
+        provider: &str,
+        handle: Option<&KeyHandle>,
+    ) -> Self {
+        Self {
+            number,
+            state: match handle {
+                Some(_) => VersionState::Pending,
+                None => VersionState::PendingImport,
+            },
+            cause,
+            created,
+            promoted: None,
+            promotion: None,
+            provider: provider.to_owned(),
+            handle: handle.map(|handle| StoredBytes::new(handle.as_bytes())),
+            erase: false,
+            expires: None,
+            digest: None,
+            wraps: 0,
+        }
+    }
+}
+
 /// What a provider's key is bound to that is a version of a KMS key: a handle that was moved to
 /// another key or version is refused by its provider.
 pub(super) fn version_binding(

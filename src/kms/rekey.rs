@@ -4,7 +4,6 @@
 //! and some under the old, and whoever has both can use all. The next call goes on.
 
 use super::KmsHandle;
-use super::alias::done;
 use super::commit::{MAX_ATTEMPTS, Unit, conflict};
 use super::entry::KeyEntry;
 use super::error::KmsError;
@@ -139,7 +138,10 @@ impl Inner {
             return Ok(None);
         }
         record.replace_handles(|version, handle| moved(provider, &version.provider, handle))?;
-        done(Unit::new(self).update_key(entry, record))
+        Ok(Unit::new(self)
+            .update_key(entry, record)
+            .commit()?
+            .map(drop))
     }
 }
 

@@ -12,7 +12,6 @@ use serde::Serialize;
 pub use self::policy::RotationPolicy;
 pub(super) use self::policy::{days, in_range};
 use super::KmsHandle;
-use super::alias::done;
 use super::commit::Unit;
 use super::entry::KeyEntry;
 use super::error::KmsError;
@@ -20,11 +19,10 @@ use super::inner::Inner;
 use super::key::{KeyState, VersionCause, VersionState};
 use super::name::KeySelector;
 use super::operation::Operation;
-use super::record::{KeyRecord, MAX_VERSIONS, RotationRecord, StoredBytes, VersionRecord};
+use super::record::{KeyRecord, MAX_VERSIONS, RotationRecord, VersionRecord};
 use crate::clock::Timestamp;
 use crate::format::KeyVersion;
-use crate::provider::{CreateKeyRequest, KeyHandle, KeyProvider};
-use crate::store::CommitError;
+use crate::provider::{CreateKeyRequest, KeyProvider};
 
 /// How a key is rotated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -211,11 +209,7 @@ impl Inner {
         let Some(pending) = entry.record.pending() else {
             return self.add_version(entry, VersionCause::OnDemand, Promotion::Now, |_| {});
         };
-        let number = pending.number;
-        let mut record = entry.record.clone();
-        record.promote(number, self.date());
-        let committed = done(Unit::new(self).update_key(entry, record))?;
-        Ok(committed.map(|()| number))
+        self.promote(entry, pending.number, self.date())
     }
 
     /// Does a rotation that is due. Nothing when others were faster.
@@ -253,7 +247,10 @@ impl Inner {
             } else if let Some(pending) = record.version_mut(number) {
                 pending.promotion = Some(promotion);
             }
-            done(Unit::new(self).update_key(entry, record))?.map(|()| number)
+            Unit::new(self)
+                .update_key(entry, record)
+                .commit()?
+                .map(|_| number)
         } else {
             let promotion = if is_over {
                 Promotion::Now
@@ -280,8 +277,8 @@ impl Inner {
     ) -> Result<Option<KeyVersion>, KmsError> {
         let mut record = entry.record.clone();
         record.promote(version, now);
-        let committed = done(Unit::new(self).update_key(entry, record))?;
-        Ok(committed.map(|()| version))
+        let committed = Unit::new(self).update_key(entry, record).commit()?;
+        Ok(committed.map(|_| version))
     }
 
     /// Makes a version. Nothing when others were faster.
@@ -303,48 +300,17 @@ impl Inner {
         let request = CreateKeyRequest::new(record.spec).with_binding(&binding);
         let handle = provider.create_key(request)?;
         let now = self.date();
-        let version = new_version(number, cause, promotion, now, provider.as_ref(), &handle);
+        let mut version = VersionRecord::new(number, cause, now, provider.name(), Some(&handle));
+        if let Promotion::On(date) = promotion {
+            version.promotion = Some(date);
+        }
         record.versions.push(version);
         if let Promotion::Now = promotion {
             record.promote(number, now);
         }
         edit(&mut record);
-        match Unit::new(self).update_key(entry, record).commit() {
-            Ok(_) => Ok(Some(number)),
-            Err(error) => {
-                self.discard(provider.as_ref(), Some(&handle), &error);
-                match error {
-                    CommitError::Conflict { .. } => Ok(None),
-                    CommitError::Store(error) => Err(error.into()),
-                }
-            }
-        }
-    }
-}
-
-fn new_version(
-    number: KeyVersion,
-    cause: VersionCause,
-    promotion: Promotion,
-    now: Timestamp,
-    provider: &dyn KeyProvider,
-    handle: &KeyHandle,
-) -> VersionRecord {
-    VersionRecord {
-        number,
-        state: VersionState::Pending,
-        cause,
-        created: now,
-        promoted: None,
-        promotion: match promotion {
-            Promotion::On(date) => Some(date),
-            Promotion::Now | Promotion::ByHand => None,
-        },
-        provider: provider.name().to_owned(),
-        handle: Some(StoredBytes::new(handle.as_bytes())),
-        erase: false,
-        expires: None,
-        digest: None,
-        wraps: 0,
+        let unit = Unit::new(self).update_key(entry, record);
+        let committed = unit.commit_with(provider.as_ref(), &handle)?;
+        Ok(committed.map(|_| number))
     }
 }

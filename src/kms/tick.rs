@@ -17,7 +17,6 @@ use super::record::{Due, KeyRecord};
 use super::rotation::Rotated;
 use crate::clock::Timestamp;
 use crate::format::{KeyId, KeyVersion};
-use crate::store::CommitError;
 
 /// What a [`tick`](KmsHandle::tick) has done. Work that another process did meanwhile is in that
 /// one's report.
@@ -192,11 +191,7 @@ impl Inner {
             record.add_wraps(counts);
             unit = unit.update_key(&entry, record);
         }
-        match unit.commit() {
-            Ok(_) => Ok(true),
-            Err(CommitError::Conflict { .. }) => Ok(false),
-            Err(CommitError::Store(error)) => Err(error.into()),
-        }
+        Ok(unit.commit()?.is_some())
     }
 
     fn add_usage_of(&self, key: KeyId, counts: &[(KeyVersion, u64)]) -> Result<(), KmsError> {
