@@ -97,11 +97,7 @@ fn what_is_changed_on_an_old_reading_is_changed_on_the_newest() {
 fn a_key_in_use_costs_no_query_within_the_interval() {
     let world = World::new();
     let store = Mortal::new(&world);
-    let kms = Kms::builder(store.clone())
-        .provider(world.provider.clone())
-        .clock(world.clock.clone())
-        .open()
-        .unwrap();
+    let kms = world.builder_over(store.clone()).open().unwrap();
     let kms = kms.as_principal("test");
     let key = kms.create_key(CreateKey::new()).unwrap().id;
     kms.create_alias("alias/a", key).unwrap();
@@ -123,9 +119,8 @@ fn a_key_in_use_costs_no_query_within_the_interval() {
 fn nothing_is_done_when_the_store_cannot_be_asked() {
     let world = World::new();
     let store = Mortal::new(&world);
-    let kms = Kms::builder(store.clone())
-        .provider(world.provider.clone())
-        .clock(world.clock.clone())
+    let kms = world
+        .builder_over(store.clone())
         .refresh_interval(INTERVAL)
         .open()
         .unwrap();

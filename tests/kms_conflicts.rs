@@ -25,9 +25,8 @@ impl Pair {
     fn new() -> Self {
         let world = World::new();
         let store = Interrupted::new(&world);
-        let one = Kms::builder(store.clone())
-            .provider(world.provider.clone())
-            .clock(world.clock.clone())
+        let one = world
+            .builder_over(store.clone())
             .open()
             .unwrap()
             .as_principal("one");

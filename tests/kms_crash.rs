@@ -7,7 +7,7 @@ use common::kms_stores::{Death, Mortal};
 use waxseal::store::Collection;
 use waxseal::store::ScanRequest;
 use waxseal::{
-    CreateKey, KeyId, KeyStore, Kms, KmsError, KmsHandle, ListKeys, RotationPolicy, WaitingPeriod,
+    CreateKey, KeyId, KeyStore, KmsError, KmsHandle, ListKeys, RotationPolicy, WaitingPeriod,
 };
 
 /// The whole life of two keys; stops at the first error, with what was acknowledged until then.
@@ -41,11 +41,7 @@ fn whenever_a_process_dies_the_next_one_goes_on() {
         for committed in [false, true] {
             let world = World::new();
             let store = Mortal::new(&world);
-            let kms = Kms::builder(store.clone())
-                .provider(world.provider.clone())
-                .clock(world.clock.clone())
-                .open()
-                .unwrap();
+            let kms = world.builder_over(store.clone()).open().unwrap();
             store.die(Death { commit, committed });
             let mut acknowledged = Vec::new();
             let lived = live(&world, &kms.as_principal("mortal"), &mut acknowledged);

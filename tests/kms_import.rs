@@ -438,9 +438,8 @@ fn whenever_a_process_dies_the_next_one_goes_on() {
             let import =
                 |kms: &KmsHandle| kms.import_key_material(key, &given.token, &wrapped, None);
             let store = Mortal::new(&world);
-            let mortal = Kms::builder(store.clone())
-                .provider(world.provider.clone())
-                .clock(world.clock.clone())
+            let mortal = world
+                .builder_over(store.clone())
                 .open()
                 .unwrap()
                 .as_principal("mortal");

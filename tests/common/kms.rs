@@ -34,7 +34,11 @@ impl World {
     }
 
     pub fn builder(&self) -> KmsBuilder {
-        Kms::builder(self.store.clone())
+        self.builder_over(self.store.clone())
+    }
+
+    pub fn builder_over(&self, store: impl KeyStore + 'static) -> KmsBuilder {
+        Kms::builder(store)
             .provider(self.provider.clone())
             .clock(self.clock.clone())
     }
