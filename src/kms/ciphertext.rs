@@ -71,8 +71,8 @@ impl KmsHandle {
     ///
     /// # Errors
     ///
-    /// [`KmsError::Message`] with [`Error::Decrypt`] for another context and for changed bytes, and
-    /// with [`Error::Format`] for what is no message; [`KmsError::OtherKey`],
+    /// [`KmsError::Message`] with [`Error::Decrypt`](crate::Error::Decrypt) for another context and for changed bytes, and
+    /// with [`Error::Format`](crate::Error::Format) for what is no message; [`KmsError::OtherKey`],
     /// [`KmsError::TooLarge`], and otherwise as `encrypt`; a key that was deleted is
     /// [`KmsError::Deleted`].
     pub fn decrypt(
