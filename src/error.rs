@@ -81,6 +81,11 @@ pub enum Error {
         "the keyring wrapped the data key under no key, so the message could never be opened; add a key to the keyring"
     )]
     NoWrappedKey,
+    /// The keyring has no key to wrap under.
+    #[error(
+        "this keyring opens messages and seals none; seal with a keyring that has a key to wrap under"
+    )]
+    OpensOnly,
     /// The random generator failed.
     #[error(transparent)]
     Random(#[from] RandomError),

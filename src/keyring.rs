@@ -13,7 +13,7 @@ pub(crate) use wrapping::{BoundKey, generate_data_key, keep_telling};
 
 use crate::context::EncryptionContext;
 use crate::error::Error;
-use crate::format::{KeyEntries, KeyEntriesBuf, Suite};
+use crate::format::{KeyEntries, KeyEntriesBuf, KeyEntry, Suite};
 use crate::rng::RandomSource;
 use crate::secret::{DataKey, FreshDataKey};
 
@@ -31,6 +31,8 @@ use crate::secret::{DataKey, FreshDataKey};
 ///   where it could not be asked.
 /// - Wrapped keys are tried in the order of the message, and only those that name a held key by
 ///   its exact reference are ever given to a provider.
+/// - **To let others open**, a keyring wraps a data key that it did not make
+///   ([`wrap_data_key`](Self::wrap_data_key)) as it wraps its own: what it then gives opens with it.
 /// - What a keyring returns to open with is checked by the caller against the message's
 ///   commitment; a keyring need not look at the payload, and is not given it.
 /// - The keyring may be called from many threads, and may block.
@@ -73,6 +75,26 @@ pub trait Keyring: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Wraps a data key that was made elsewhere, as [`encryption_materials`](Self::encryption_materials)
+    /// wraps its own: for a message that several keyrings can open, and for one more key on a message
+    /// that is there already.
+    ///
+    /// # Errors
+    ///
+    /// As `encryption_materials`, and [`Error::OpensOnly`] from a keyring that has no key to wrap
+    /// under.
+    fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error>;
+
+    /// Whether [`wrap_data_key`](Self::wrap_data_key) would now ask no provider that may block. A
+    /// keyring that does not say is asked where blocking does no harm.
+    fn wraps_at_once(&self) -> bool {
+        false
+    }
+
+    /// Whether this keyring opens with the key that `entry` names, if the key allows it: that is,
+    /// whether it would try. No provider is asked. Where that cannot be told, the answer is yes.
+    fn holds(&self, entry: &KeyEntry<'_>) -> bool;
+
     /// The bytes that the wrapped keys take in the header of a message, at the most.
     fn max_entries_len(&self) -> usize;
 }
@@ -108,6 +130,34 @@ impl<'a> EncryptionRequest<'a> {
     pub fn with_payload_len(mut self, payload_len: u64) -> Self {
         self.payload_len = Some(payload_len);
         self
+    }
+}
+
+/// Asks for wrapped copies of a data key that is there already.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct WrapDataKeyRequest<'a> {
+    /// The context that the data key belongs to.
+    pub context: &'a EncryptionContext,
+    /// The data key to wrap.
+    pub data_key: &'a DataKey,
+    /// Where random bytes come from, if the wrap needs any.
+    pub random: &'a dyn RandomSource,
+}
+
+impl<'a> WrapDataKeyRequest<'a> {
+    /// Makes a request.
+    #[must_use]
+    pub fn new(
+        context: &'a EncryptionContext,
+        data_key: &'a DataKey,
+        random: &'a dyn RandomSource,
+    ) -> Self {
+        Self {
+            context,
+            data_key,
+            random,
+        }
     }
 }
 
@@ -297,6 +347,21 @@ macro_rules! forward_to_pointee {
                 request: DecryptionRequest<'_>,
             ) -> Option<Result<Unwrapped, Error>> {
                 (**self).try_decryption_materials(request)
+            }
+
+            fn wrap_data_key(
+                &self,
+                request: WrapDataKeyRequest<'_>,
+            ) -> Result<KeyEntriesBuf, Error> {
+                (**self).wrap_data_key(request)
+            }
+
+            fn wraps_at_once(&self) -> bool {
+                (**self).wraps_at_once()
+            }
+
+            fn holds(&self, entry: &KeyEntry<'_>) -> bool {
+                (**self).holds(entry)
             }
 
             fn max_entries_len(&self) -> usize {

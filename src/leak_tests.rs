@@ -266,6 +266,7 @@ fn every_error_variant() {
         },
         Error::BufferTooSmall { needed: 2, len: 1 },
         Error::NoWrappedKey,
+        Error::OpensOnly,
         Error::Random(random()),
         Error::Limit(limit),
         Error::UnknownHeader { id: header_id },
@@ -322,6 +323,7 @@ fn assert_listed(error: &Error) {
         | Error::MissingContextKey { .. }
         | Error::BufferTooSmall { .. }
         | Error::NoWrappedKey
+        | Error::OpensOnly
         | Error::Random(_)
         | Error::Limit(_)
         | Error::UnknownHeader { .. }

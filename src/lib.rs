@@ -48,7 +48,7 @@ pub use format::{
 };
 pub use keyring::{
     CacheCounters, CacheLimits, CacheStats, CachingKeyring, DecryptionMaterials, DecryptionRequest,
-    EncryptionMaterials, EncryptionRequest, Keyring, SingleKeyring, Unwrapped,
+    EncryptionMaterials, EncryptionRequest, Keyring, SingleKeyring, Unwrapped, WrapDataKeyRequest,
 };
 #[doc(inline)]
 pub use kms::{

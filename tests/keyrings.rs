@@ -6,13 +6,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use waxseal::format::{InvalidEntry, KeyEntriesBuf, Limit};
+use waxseal::format::{InvalidEntry, KeyEntriesBuf, KeyEntry, Limit};
 use waxseal::{
     Capabilities, CreateKeyRequest, DataKey, DecryptionMaterials, DecryptionRequest,
     EncryptionContext, EncryptionMaterials, EncryptionRequest, Envelope, EnvelopeEncryptor, Error,
     FreshDataKey, GenerateDataKeyRequest, GeneratedDataKey, KeyDescription, KeyHandle, KeyProvider,
     KeyReference, Keyring, ProviderError, RootKey, SingleKeyring, SoftwareKeyProvider,
-    UnwrapRequest, Unwrapped, WrapRequest, WrappedKey,
+    UnwrapRequest, Unwrapped, WrapDataKeyRequest, WrapRequest, WrappedKey,
 };
 
 /// A software provider that can be made to answer otherwise, and counts what it is asked.
@@ -106,16 +106,12 @@ impl Keyring for All {
         &self,
         request: EncryptionRequest<'_>,
     ) -> Result<EncryptionMaterials, Error> {
-        let data_key = FreshDataKey::generate(request.random)?;
-        let mut entries = KeyEntriesBuf::new();
-        for keyring in &self.0 {
-            let fixed = common::FixedRandom::new(data_key.as_data_key().expose().as_slice());
-            let request = EncryptionRequest::new(request.context, request.suite, &fixed);
-            let wrapped = keyring.encryption_materials(request)?;
-            for entry in wrapped.entries() {
-                entries.push(&entry.reference(), entry.wrapped())?;
-            }
-        }
+        let EncryptionRequest {
+            context, random, ..
+        } = request;
+        let data_key = FreshDataKey::generate(random)?;
+        let wanted = WrapDataKeyRequest::new(context, data_key.as_data_key(), random);
+        let entries = self.wrap_data_key(wanted)?;
         Ok(EncryptionMaterials::fresh(data_key, entries))
     }
 
@@ -126,6 +122,18 @@ impl Keyring for All {
             }
         }
         Ok(Unwrapped::NotMine)
+    }
+
+    fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+        let mut entries = KeyEntriesBuf::new();
+        for keyring in &self.0 {
+            entries.append(keyring.wrap_data_key(request)?.as_entries())?;
+        }
+        Ok(entries)
+    }
+
+    fn holds(&self, entry: &KeyEntry<'_>) -> bool {
+        self.0.iter().any(|keyring| keyring.holds(entry))
     }
 
     fn max_entries_len(&self) -> usize {
@@ -206,6 +214,14 @@ fn a_header_that_no_reader_would_accept_is_not_written() {
             Ok(Unwrapped::NotMine)
         }
 
+        fn wrap_data_key(&self, _: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+            Err(Error::OpensOnly)
+        }
+
+        fn holds(&self, _: &KeyEntry<'_>) -> bool {
+            false
+        }
+
         fn max_entries_len(&self) -> usize {
             80_100
         }
@@ -280,6 +296,14 @@ fn the_data_key_of_another_message_does_not_open() {
         fn decryption_materials(&self, _: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
             let data_key = DataKey::from_bytes(&[7; 32]).unwrap();
             Ok(Unwrapped::Done(DecryptionMaterials::new(data_key, 0)))
+        }
+
+        fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+            self.0.wrap_data_key(request)
+        }
+
+        fn holds(&self, _: &KeyEntry<'_>) -> bool {
+            true
         }
 
         fn max_entries_len(&self) -> usize {

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 
 use common::header_store::{Failing, Giving};
 use common::vector;
-use waxseal::format::{FormatError, Limit};
+use waxseal::format::{FormatError, KeyEntriesBuf, KeyEntry, Limit};
 use waxseal::{
     DecryptionRequest, EncryptionContext, EncryptionMaterials, EncryptionRequest, Envelope,
     EnvelopeEncryptor, Error, HeaderId, HeaderStore, HeaderStoreError, Keyring, MemoryHeaderStore,
     Opener, ProviderError, RandomError, RandomSource, RootKey, Sealer, SingleKeyring, SystemRandom,
-    Unwrapped,
+    Unwrapped, WrapDataKeyRequest,
 };
 
 fn context() -> EncryptionContext {
@@ -297,6 +297,14 @@ impl Keyring for Counting {
             })),
             done => Ok(done),
         }
+    }
+
+    fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+        self.inner.wrap_data_key(request)
+    }
+
+    fn holds(&self, entry: &KeyEntry<'_>) -> bool {
+        self.inner.holds(entry)
     }
 
     fn max_entries_len(&self) -> usize {

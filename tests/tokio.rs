@@ -12,10 +12,11 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use waxseal::format::{KeyEntriesBuf, KeyEntry};
 use waxseal::{
     AsyncDecryptReader, AsyncEncryptWriter, AsyncEnvelope, DecryptionRequest, EncryptionContext,
     EncryptionMaterials, EncryptionRequest, Envelope, EnvelopeEncryptor, Error, Keyring,
-    MessageOptions, RootKey, SingleKeyring, Unwrapped,
+    MessageOptions, RootKey, SingleKeyring, Unwrapped, WrapDataKeyRequest,
 };
 
 fn context() -> EncryptionContext {
@@ -66,6 +67,15 @@ impl Keyring for Slow {
     fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
         self.ask();
         self.inner.decryption_materials(request)
+    }
+
+    fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+        self.ask();
+        self.inner.wrap_data_key(request)
+    }
+
+    fn holds(&self, entry: &KeyEntry<'_>) -> bool {
+        self.inner.holds(entry)
     }
 
     fn max_entries_len(&self) -> usize {
@@ -293,6 +303,12 @@ async fn a_keyring_that_panics_is_an_outage() {
         }
         fn decryption_materials(&self, _: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
             Ok(Unwrapped::NotMine)
+        }
+        fn wrap_data_key(&self, _: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+            panic!("on purpose")
+        }
+        fn holds(&self, _: &KeyEntry<'_>) -> bool {
+            false
         }
         fn max_entries_len(&self) -> usize {
             0

@@ -245,6 +245,17 @@ impl KeyEntriesBuf {
         Err(refused)
     }
 
+    /// Adds wrapped keys, in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push); those before the one that is refused were added.
+    pub fn append(&mut self, entries: KeyEntries<'_>) -> Result<(), InvalidEntry> {
+        entries
+            .iter()
+            .try_for_each(|entry| self.push(&entry.reference(), entry.wrapped()))
+    }
+
     /// The entry whose bytes begin at `start`.
     fn read_from(&self, start: usize) -> Option<KeyEntry<'_>> {
         KeyEntry::read(&mut Reader::new(self.bytes.get(start..)?)).ok()

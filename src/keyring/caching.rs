@@ -21,11 +21,14 @@ use self::decryption::unwrapped;
 use self::encryption::Wanted;
 use self::side::Look;
 use self::store::Store;
-use super::{DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring, Unwrapped};
+use super::{
+    DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring, Unwrapped,
+    WrapDataKeyRequest,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::fork::PerProcess;
-use crate::format::KeyReference;
+use crate::format::{KeyEntriesBuf, KeyEntry, KeyReference};
 
 /// Keeps the data keys of another keyring for a while, so that a message needs no call to a
 /// provider.
@@ -218,6 +221,18 @@ impl Keyring for CachingKeyring {
             }
             Look::Wait(_) => None,
         }
+    }
+
+    fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+        self.inside().wrap_data_key(request)
+    }
+
+    fn wraps_at_once(&self) -> bool {
+        self.inside().wraps_at_once()
+    }
+
+    fn holds(&self, entry: &KeyEntry<'_>) -> bool {
+        self.inside().holds(entry)
     }
 
     fn max_entries_len(&self) -> usize {

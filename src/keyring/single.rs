@@ -3,14 +3,14 @@ use std::sync::Arc;
 use super::wrapping::{BoundKey, generate_data_key, keep_telling};
 use super::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring,
-    Unwrapped,
+    Unwrapped, WrapDataKeyRequest,
 };
 use crate::error::Error;
 use crate::format::codec::varint_len;
-use crate::format::{KeyEntriesBuf, KeyReference};
+use crate::format::{KeyEntriesBuf, KeyEntry, KeyReference};
 use crate::provider::{
     KeyDescription, KeyHandle, KeyProvider, ProviderError, RootKey, SoftwareKeyProvider,
-    UnwrapRequest,
+    UnwrapRequest, WrapRequest,
 };
 
 /// One key of one provider: wraps every message under it and opens those that name it.
@@ -129,6 +129,25 @@ impl Keyring for SingleKeyring {
     ) -> Option<Result<Unwrapped, Error>> {
         self.answers_at_once()
             .then(|| self.decryption_materials(request))
+    }
+
+    fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+        let wrapped = self.provider.wrap_key(WrapRequest {
+            handle: &self.handle,
+            data_key: request.data_key,
+            binding: &self.bound_key.with(request.context),
+        })?;
+        let mut entries = KeyEntriesBuf::new();
+        entries.push(self.key(), wrapped.as_bytes())?;
+        Ok(entries)
+    }
+
+    fn wraps_at_once(&self) -> bool {
+        self.answers_at_once()
+    }
+
+    fn holds(&self, entry: &KeyEntry<'_>) -> bool {
+        entry.names(self.key())
     }
 
     fn max_entries_len(&self) -> usize {

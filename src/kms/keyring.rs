@@ -8,13 +8,17 @@ use super::name::{AliasName, KeySelector, Selected};
 use super::operation::Operation;
 use super::wrap::keys_of;
 use crate::error::Error;
-use crate::format::KeyId;
+use crate::format::{KeyEntriesBuf, KeyEntry, KeyId};
 use crate::keyring::{
     DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring, Unwrapped,
+    WrapDataKeyRequest,
 };
 
 /// A key of a [`Kms`](super::Kms) as the [`Keyring`] of an [`Envelope`](crate::Envelope), used in
 /// the name of a principal. Made by [`KmsHandle::keyring`]; cloning is cheap.
+///
+/// Sealing is `GenerateDataKey` to the KMS, opening `Decrypt`, and wrapping a data key that was made
+/// elsewhere, as a keyring of several keys asks for, `Encrypt`.
 ///
 /// A message is sealed under the version that is primary then, which it names, and opens under that
 /// version for as long as the key is there. With an alias, the key is the one that has the alias at
@@ -113,6 +117,18 @@ impl KmsKeyring {
         )
     }
 
+    fn wrap(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, KmsError> {
+        let WrapDataKeyRequest {
+            context, data_key, ..
+        } = request;
+        self.handle.gate().perform(
+            Operation::Encrypt,
+            self.key.as_selector(),
+            Some(context),
+            |key| key.wrapped_copy(data_key, context),
+        )
+    }
+
     fn open(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, KmsError> {
         let context = request.context;
         let mut failed = None;
@@ -180,6 +196,20 @@ impl Keyring for KmsKeyring {
         let mut keys = keys_of(request.entries);
         keys.all(|key| self.is_at_hand(key.into()))
             .then(|| self.decryption_materials(request))
+    }
+
+    fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+        Ok(self.wrap(request)?)
+    }
+
+    fn wraps_at_once(&self) -> bool {
+        self.is_at_hand(self.key.as_selector())
+    }
+
+    /// Asks the store where the key is named by an alias; if it does not answer, says yes.
+    fn holds(&self, entry: &KeyEntry<'_>) -> bool {
+        let key = entry.reference().kms_version();
+        key.is_some_and(|(key, _)| self.is_mine(key).unwrap_or(true))
     }
 
     fn max_entries_len(&self) -> usize {

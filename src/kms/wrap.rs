@@ -7,8 +7,9 @@ use crate::context::EncryptionContext;
 use crate::error::Error;
 use crate::format::{KeyEntries, KeyEntriesBuf, KeyId};
 use crate::keyring::{DecryptionMaterials, EncryptionMaterials, generate_data_key, keep_telling};
-use crate::provider::UnwrapRequest;
+use crate::provider::{UnwrapRequest, WrapRequest};
 use crate::rng::RandomSource;
+use crate::secret::DataKey;
 
 impl AuthorisedKey<'_> {
     /// A new data key, wrapped under the primary version, which it names.
@@ -27,6 +28,23 @@ impl AuthorisedKey<'_> {
             .map_err(Error::from)?;
         let materials = EncryptionMaterials::fresh(generated.data_key, entries);
         Ok((materials, primary))
+    }
+
+    /// A data key that was made elsewhere, wrapped under the primary version, which it names.
+    pub(super) fn wrapped_copy(
+        &self,
+        data_key: &DataKey,
+        context: &EncryptionContext,
+    ) -> Result<KeyEntriesBuf, KmsError> {
+        let primary = self.primary()?;
+        let binding = primary.binding(context);
+        let request = WrapRequest::new(primary.handle(), data_key, &binding);
+        let wrapped = primary.provider()?.wrap_key(request)?;
+        let mut entries = KeyEntriesBuf::new();
+        entries
+            .push(primary.reference(), wrapped.as_bytes())
+            .map_err(Error::from)?;
+        Ok(entries)
     }
 
     /// The data key of a message, by the first of its wrapped keys that names a version of this

@@ -15,10 +15,11 @@ pub mod vector;
 
 use std::sync::{Arc, Mutex};
 
+use waxseal::format::{KeyEntriesBuf, KeyEntry};
 use waxseal::{
     CreateKeyRequest, DataKey, DecryptionRequest, EncryptionMaterials, EncryptionRequest, Envelope,
     Error, KeyProvider, Keyring, RandomError, RandomSource, RootKey, SingleKeyring,
-    SoftwareKeyProvider, Unwrapped,
+    SoftwareKeyProvider, Unwrapped, WrapDataKeyRequest,
 };
 
 /// A generator that gives out the bytes it was made with, once.
@@ -75,6 +76,14 @@ impl Keyring for SharingKeyring {
 
     fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
         self.inner.decryption_materials(request)
+    }
+
+    fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+        self.inner.wrap_data_key(request)
+    }
+
+    fn holds(&self, entry: &KeyEntry<'_>) -> bool {
+        self.inner.holds(entry)
     }
 
     fn max_entries_len(&self) -> usize {

@@ -5,10 +5,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use waxseal::format::InvalidEntry;
+use waxseal::format::{InvalidEntry, KeyEntriesBuf, KeyEntry};
 use waxseal::{
     DecryptionRequest, EncryptionMaterials, EncryptionRequest, Error, Keyring, ProviderError,
-    RootKey, SingleKeyring, Unwrapped,
+    RootKey, SingleKeyring, Unwrapped, WrapDataKeyRequest,
 };
 
 /// A keyring under [`ROOT_KEY`](super::ROOT_KEY). Clones share its state.
@@ -116,6 +116,17 @@ impl Keyring for Probe {
             Err(Answer::NotMine) => Ok(Unwrapped::NotMine),
             Ok(()) => self.inner.decryption_materials(request),
         }
+    }
+
+    fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+        match self.called() {
+            Err(Answer::Error(error)) => Err(error),
+            _ => self.inner.wrap_data_key(request),
+        }
+    }
+
+    fn holds(&self, entry: &KeyEntry<'_>) -> bool {
+        self.inner.holds(entry)
     }
 
     fn max_entries_len(&self) -> usize {
