@@ -15,6 +15,8 @@ pub enum Operation {
     CancelKeyDeletion,
     /// Gives a key an alias.
     CreateAlias,
+    /// Gives somebody a right to use a key.
+    CreateGrant,
     /// Creates a key.
     CreateKey,
     /// Makes a version of a key that is not primary yet. Not an action of AWS.
@@ -37,6 +39,8 @@ pub enum Operation {
     EnableKeyRotation,
     /// Encrypts a payload.
     Encrypt,
+    /// Tells why somebody may do something or may not. Not an action of AWS.
+    ExplainAccess,
     /// Generates a data key and wraps it.
     GenerateDataKey,
     /// Generates a data key and gives out its wrapped form alone.
@@ -45,28 +49,48 @@ pub enum Operation {
     GenerateMac,
     /// Gives out random bytes.
     GenerateRandom,
+    /// Gives out the policy of a key.
+    GetKeyPolicy,
     /// Tells how a key is rotated.
     GetKeyRotationStatus,
     /// Gives out what is needed to import material.
     GetParametersForImport,
     /// Gives out a public key.
     GetPublicKey,
+    /// Gives out the policy of the store. Not an action of AWS.
+    GetStorePolicy,
     /// Imports material.
     ImportKeyMaterial,
     /// Lists aliases.
     ListAliases,
+    /// Lists the grants of a key.
+    ListGrants,
+    /// Lists the policies of a key.
+    ListKeyPolicies,
     /// Lists the versions of a key.
     ListKeyRotations,
     /// Lists keys.
     ListKeys,
+    /// Lists the grants that a principal may retire.
+    ListRetirableGrants,
     /// Makes a version of a key primary. Not an action of AWS.
     PromoteKeyVersion,
+    /// Gives a key another policy.
+    PutKeyPolicy,
+    /// Gives the store another policy. Not an action of AWS.
+    PutStorePolicy,
     /// Unwraps a data key in order to wrap it under another key.
     ReEncryptFrom,
     /// Wraps a data key that was wrapped under another key.
     ReEncryptTo,
+    /// Reads the audit trail. Not an action of AWS.
+    ReadAuditTrail,
     /// Puts all keys under another root key. Not an action of AWS.
     RekeyRoot,
+    /// Gives a grant up.
+    RetireGrant,
+    /// Takes a grant back.
+    RevokeGrant,
     /// Makes a new primary version of a key at once.
     RotateKeyOnDemand,
     /// Schedules the deletion of a key.
@@ -83,6 +107,8 @@ pub enum Operation {
     UpdateKeyDescription,
     /// Verifies a signature.
     Verify,
+    /// Verifies the audit trail. Not an action of AWS.
+    VerifyAuditTrail,
     /// Verifies a MAC.
     VerifyMac,
     /// Destroys the material of a key whose deletion is due. Done by
@@ -98,6 +124,7 @@ named!(Operation, "operation", {
     BackUp => "BackUp",
     CancelKeyDeletion => "CancelKeyDeletion",
     CreateAlias => "CreateAlias",
+    CreateGrant => "CreateGrant",
     CreateKey => "CreateKey",
     CreateKeyVersion => "CreateKeyVersion",
     Decrypt => "Decrypt",
@@ -109,21 +136,32 @@ named!(Operation, "operation", {
     EnableKey => "EnableKey",
     EnableKeyRotation => "EnableKeyRotation",
     Encrypt => "Encrypt",
+    ExplainAccess => "ExplainAccess",
     GenerateDataKey => "GenerateDataKey",
     GenerateDataKeyWithoutPlaintext => "GenerateDataKeyWithoutPlaintext",
     GenerateMac => "GenerateMac",
     GenerateRandom => "GenerateRandom",
+    GetKeyPolicy => "GetKeyPolicy",
     GetKeyRotationStatus => "GetKeyRotationStatus",
     GetParametersForImport => "GetParametersForImport",
     GetPublicKey => "GetPublicKey",
+    GetStorePolicy => "GetStorePolicy",
     ImportKeyMaterial => "ImportKeyMaterial",
     ListAliases => "ListAliases",
+    ListGrants => "ListGrants",
+    ListKeyPolicies => "ListKeyPolicies",
     ListKeyRotations => "ListKeyRotations",
     ListKeys => "ListKeys",
+    ListRetirableGrants => "ListRetirableGrants",
     PromoteKeyVersion => "PromoteKeyVersion",
+    PutKeyPolicy => "PutKeyPolicy",
+    PutStorePolicy => "PutStorePolicy",
     ReEncryptFrom => "ReEncryptFrom",
     ReEncryptTo => "ReEncryptTo",
+    ReadAuditTrail => "ReadAuditTrail",
     RekeyRoot => "RekeyRoot",
+    RetireGrant => "RetireGrant",
+    RevokeGrant => "RevokeGrant",
     RotateKeyOnDemand => "RotateKeyOnDemand",
     ScheduleKeyDeletion => "ScheduleKeyDeletion",
     Sign => "Sign",
@@ -132,6 +170,7 @@ named!(Operation, "operation", {
     UpdateAlias => "UpdateAlias",
     UpdateKeyDescription => "UpdateKeyDescription",
     Verify => "Verify",
+    VerifyAuditTrail => "VerifyAuditTrail",
     VerifyMac => "VerifyMac",
     DeleteKey => "DeleteKey",
     DeleteExpiredKeyMaterial => "DeleteExpiredKeyMaterial",

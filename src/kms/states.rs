@@ -105,6 +105,7 @@ const fn row(operation: Operation) -> Option<[Rule; 5]> {
         //                                  |  |  |  |  Unavailable
         Op::CancelKeyDeletion               => [X, X, V, X, X],
         Op::CreateAlias                     => [V, V, X, V, V],
+        Op::CreateGrant                     => [V, X, X, X, V],
         Op::CreateKeyVersion                => [P, X, X, P, X],
         Op::Decrypt                         => [V, X, X, X, X],
         Op::DeleteAlias                     => [V, V, V, V, V],
@@ -118,15 +119,21 @@ const fn row(operation: Operation) -> Option<[Rule; 5]> {
         Op::GenerateDataKey                 => [V, X, X, X, X],
         Op::GenerateDataKeyWithoutPlaintext => [V, X, X, X, X],
         Op::GenerateMac                     => [V, X, X, X, X],
+        Op::GetKeyPolicy                    => [V, V, V, V, V],
         Op::GetKeyRotationStatus            => [P, P, P, P, X],
         Op::GetParametersForImport          => [E, E, X, V, X],
         Op::GetPublicKey                    => [V, X, X, X, X],
         Op::ImportKeyMaterial               => [E, E, X, V, X],
         Op::ListAliases                     => [V, V, V, V, V],
+        Op::ListGrants                      => [V, V, V, V, V],
+        Op::ListKeyPolicies                 => [V, V, V, V, V],
         Op::ListKeyRotations                => [V, V, V, V, V],
         Op::PromoteKeyVersion               => [P, X, X, P, X],
+        Op::PutKeyPolicy                    => [V, V, V, V, V],
         Op::ReEncryptFrom                   => [V, X, X, X, X],
         Op::ReEncryptTo                     => [V, X, X, X, X],
+        Op::RetireGrant                     => [V, V, V, V, V],
+        Op::RevokeGrant                     => [V, V, V, V, V],
         Op::RotateKeyOnDemand               => [P, X, X, P, X],
         Op::ScheduleKeyDeletion             => [V, V, X, V, V],
         Op::Sign                            => [V, X, X, X, X],
@@ -137,8 +144,14 @@ const fn row(operation: Operation) -> Option<[Rule; 5]> {
         Op::Verify                          => [V, X, X, X, X],
         Op::VerifyMac                       => [V, X, X, X, X],
         Op::CreateKey
+        | Op::ExplainAccess
         | Op::GenerateRandom
+        | Op::GetStorePolicy
         | Op::ListKeys
+        | Op::ListRetirableGrants
+        | Op::PutStorePolicy
+        | Op::ReadAuditTrail
+        | Op::VerifyAuditTrail
         | Op::DeleteKey
         | Op::DeleteExpiredKeyMaterial
         | Op::RotateKey

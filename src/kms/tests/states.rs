@@ -18,6 +18,7 @@ const TABLE: &str = "
                                  Enabled Disabled PendingDeletion PendingImport Unavailable
 CancelKeyDeletion                   x       x           +              x           x
 CreateAlias                         +       +           x              +           +
+CreateGrant                         +       x           x              x           +
 CreateKeyVersion                    p       x           x              x           x     *
 Decrypt                             +       x           x              x           x
 DeleteAlias                         +       +           +              +           +
@@ -31,15 +32,21 @@ Encrypt                             +       x           x              x        
 GenerateDataKey                     +       x           x              x           x
 GenerateDataKeyWithoutPlaintext     +       x           x              x           x
 GenerateMac                         +       x           x              x           x     *
+GetKeyPolicy                        +       +           +              +           +
 GetKeyRotationStatus                p       p           p              x           x
 GetParametersForImport              e       e           x              +           x
 GetPublicKey                        +       x           x              x           x     *
 ImportKeyMaterial                   e       e           x              +           x
 ListAliases                         +       +           +              +           +
+ListGrants                          +       +           +              +           +
+ListKeyPolicies                     +       +           +              +           +
 ListKeyRotations                    +       +           +              +           +     *
 PromoteKeyVersion                   p       x           x              x           x     *
+PutKeyPolicy                        +       +           +              +           +
 ReEncryptFrom                       +       x           x              x           x
 ReEncryptTo                         +       x           x              x           x
+RetireGrant                         +       +           +              +           +
+RevokeGrant                         +       +           +              +           +
 RotateKeyOnDemand                   p       x           x              x           x     *
 ScheduleKeyDeletion                 +       +           x              +           +
 Sign                                +       x           x              x           x     *
