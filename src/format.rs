@@ -10,6 +10,7 @@ mod entries;
 mod error;
 mod header;
 mod inspect;
+mod mechanism;
 mod record;
 mod reference;
 
@@ -18,6 +19,7 @@ pub use error::{FormatError, Limit, LimitExceeded};
 pub(crate) use header::HeaderParts;
 pub use header::{Header, HeaderKind};
 pub use inspect::{Inspection, WrappedKeyInfo, inspect};
+pub use mechanism::Mechanism;
 pub use record::{
     HeaderId, MAX_CANDIDATE_HEADERS, MAX_RECORD_PAYLOAD_LEN, MAX_RECORDS_PER_HEADER,
     RECORD_OVERHEAD,

@@ -20,6 +20,7 @@ mod keyring;
 mod lifecycle;
 mod list;
 mod name;
+mod new_material;
 mod operation;
 mod perform;
 mod providers;

@@ -307,11 +307,12 @@ fn every_error_variant() {
     for error in [
         InvalidReference::ProviderName,
         InvalidReference::Reference { len: 256 },
+        InvalidReference::CkaId { len: 256 },
     ] {
         match error {
-            InvalidReference::ProviderName | InvalidReference::Reference { .. } => {
-                assert_error_clean(&error);
-            }
+            InvalidReference::ProviderName
+            | InvalidReference::Reference { .. }
+            | InvalidReference::CkaId { .. } => assert_error_clean(&error),
         }
     }
 }

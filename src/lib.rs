@@ -43,8 +43,8 @@ pub use envelope::{
 pub use error::Error;
 #[doc(inline)]
 pub use format::{
-    FormatError, HeaderId, Inspection, KeyId, KeyReference, KeyVersion, LimitExceeded, Suite,
-    inspect,
+    FormatError, HeaderId, Inspection, KeyId, KeyReference, KeyVersion, LimitExceeded, Mechanism,
+    Suite, inspect,
 };
 pub use keyring::{
     CacheCounters, CacheLimits, CacheStats, CachingKeyring, DecryptionMaterials, DecryptionRequest,

@@ -8,7 +8,7 @@ use super::body::{SEALED_CHUNK_LEN, payload_len};
 use super::entries::KeyEntry;
 use super::header::{Header, HeaderKind};
 use super::reference::{KeyVersion, Printable, ReferenceParts};
-use super::{FormatError, Suite, VERSION};
+use super::{FormatError, Mechanism, Suite, VERSION};
 
 /// What a message says about itself. **Not authenticated**: hints, until the message is opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,8 +48,8 @@ pub struct WrappedKeyInfo {
     pub key: String,
     /// The version of the key, where the kind has versions.
     pub key_version: Option<KeyVersion>,
-    /// The number of the token's mechanism, where a token wraps.
-    pub mechanism: Option<u8>,
+    /// How the data key is wrapped, where the kind of key does not fix it. By serde, its number.
+    pub mechanism: Option<Mechanism>,
     /// The bytes of the wrapped data key.
     pub wrapped_len: usize,
 }

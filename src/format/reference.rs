@@ -8,8 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
-use super::FormatError;
 use super::codec::{Reader, varint};
+use super::{FormatError, Mechanism};
 
 const TAG_SOFTWARE: u8 = 1;
 const TAG_KMS: u8 = 2;
@@ -40,6 +40,14 @@ pub enum InvalidReference {
         /// The bytes given.
         len: usize,
     },
+    /// The id of a key in a token is empty or too long.
+    #[error(
+        "the CKA_ID of a key is 1 to 255 bytes, and {len} were given; give the key an id that messages can hold"
+    )]
+    CkaId {
+        /// The bytes given.
+        len: usize,
+    },
 }
 
 impl KeyReference {
@@ -62,6 +70,35 @@ impl KeyReference {
             tag: TAG_KMS,
             ..Self::software(key_id, version)
         }
+    }
+
+    /// A key of a PKCS#11 token, by its `CKA_ID` and the mechanism that it wraps by (tag 3).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidReference::CkaId`] unless `cka_id` is 1 to 255 bytes.
+    pub fn pkcs11(cka_id: &[u8], mechanism: Mechanism) -> Result<Self, InvalidReference> {
+        let len = match u8::try_from(cka_id.len()) {
+            Ok(len) if len > 0 => len,
+            _ => return Err(InvalidReference::CkaId { len: cka_id.len() }),
+        };
+        let mut prefix = SmallVec::new();
+        prefix.push(len);
+        prefix.extend_from_slice(cka_id);
+        prefix.push(mechanism.get());
+        Ok(Self {
+            tag: TAG_PKCS11,
+            prefix,
+        })
+    }
+
+    /// A version of a KMS key whose data keys are wrapped otherwise than by software (tag 4).
+    #[must_use]
+    pub fn kms_token(key_id: KeyId, version: KeyVersion, mechanism: Mechanism) -> Self {
+        let mut reference = Self::kms(key_id, version);
+        reference.tag = TAG_KMS_TOKEN;
+        reference.prefix.push(mechanism.get());
+        reference
     }
 
     /// A key of a provider that this crate does not know, by the provider's name and a reference
@@ -177,11 +214,11 @@ pub(super) enum ReferenceParts<'a> {
     Kms {
         key_id: KeyId,
         version: KeyVersion,
-        mechanism: Option<u8>,
+        mechanism: Option<Mechanism>,
     },
     Pkcs11 {
         cka_id: &'a [u8],
-        mechanism: u8,
+        mechanism: Mechanism,
     },
     Named {
         provider: &'a str,
@@ -380,9 +417,6 @@ fn read_short<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], FormatError> {
     }
 }
 
-fn read_mechanism(reader: &mut Reader<'_>) -> Result<u8, FormatError> {
-    match reader.u8(KEY)? {
-        0 => Err(malformed("a mechanism is zero")),
-        mechanism => Ok(mechanism),
-    }
+fn read_mechanism(reader: &mut Reader<'_>) -> Result<Mechanism, FormatError> {
+    Mechanism::new(reader.u8(KEY)?).ok_or(malformed("a mechanism is zero"))
 }

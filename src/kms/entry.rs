@@ -124,7 +124,10 @@ impl KeyVersionHandle {
         if version.state == VersionState::PendingImport {
             return None;
         }
-        let reference = KeyReference::kms(record.key, version.number);
+        let reference = match version.mechanism {
+            None => KeyReference::kms(record.key, version.number),
+            Some(mechanism) => KeyReference::kms_token(record.key, version.number, mechanism),
+        };
         Some(Self(Arc::new(Version {
             number: version.number,
             bound_key: BoundKey::new(&reference),

@@ -23,6 +23,7 @@ use super::error::KmsError;
 use super::inner::Inner;
 use super::key::VersionState;
 use super::name::KeySelector;
+use super::new_material::NewMaterial;
 use super::operation::Operation;
 use super::record::{StoredBytes, StoredState};
 use crate::clock::Timestamp;
@@ -170,15 +171,15 @@ impl Inner {
         }
         let provider = self.providers.get(&version.provider)?;
         let request = ImportKeyRequest::new(spec, &imported.material).with_binding(&binding);
-        let handle = provider.import_key(request)?;
-        version.handle = Some(StoredBytes::new(handle.as_bytes()));
+        let material = NewMaterial::import(provider.as_ref(), request)?;
+        material.fill(version);
         version.state = VersionState::Enabled;
         version.digest = Some(StoredBytes::new(digest.as_bytes()));
         if record.state == StoredState::PendingImport {
             record.state = StoredState::Enabled;
         }
         let unit = Unit::new(self).update_key(entry, record);
-        let committed = unit.commit_with(provider.as_ref(), &handle)?;
+        let committed = unit.commit_with(provider.as_ref(), &material.handle)?;
         Ok(committed.map(drop))
     }
 

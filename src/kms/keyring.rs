@@ -213,8 +213,10 @@ impl Keyring for KmsKeyring {
     }
 
     fn max_entries_len(&self) -> usize {
-        // Tag, length, key id, version of at most 5 bytes, wrapped key.
-        1 + 1 + 16 + 5 + crate::crypto::WRAPPED_LEN
+        // Tag, length of at most 2 bytes, key id, version of at most 5 bytes, mechanism.
+        const FRONT: usize = 1 + 2 + 16 + 5 + 1;
+
+        FRONT.saturating_add(self.handle.kms.providers.max_wrapped_len())
     }
 }
 

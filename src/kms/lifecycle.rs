@@ -8,13 +8,14 @@ use super::error::KmsError;
 use super::inner::Inner;
 use super::key::{KeyMetadata, KeyOrigin, KeyUsage, VersionCause, VersionState};
 use super::name::{KeySelector, MAX_TAGS, check_description, check_tag};
+use super::new_material::NewMaterial;
 use super::operation::Operation;
 use super::record::version_binding;
 use super::record::{KeyRecord, RotationRecord, StoredState, VersionRecord};
 use super::rotation::RotationPolicy;
 use crate::clock::Timestamp;
 use crate::format::{KeyId, KeyVersion};
-use crate::provider::{CreateKeyRequest, KeyHandle, KeyProvider, KeySpec};
+use crate::provider::{CreateKeyRequest, KeyProvider, KeySpec};
 
 /// Says what key to create.
 ///
@@ -224,20 +225,20 @@ impl Inner {
         self.random.fill(&mut id)?;
         let id = KeyId::from_bytes(id);
         check_support(provider.as_ref(), request.spec, request.origin)?;
-        let handle = match request.origin {
+        let material = match request.origin {
             KeyOrigin::External => None,
             KeyOrigin::Provider => {
                 let usage = KeyUsage::of(request.spec);
                 let binding = version_binding(id, KeyVersion::FIRST, request.spec, usage);
                 let create = CreateKeyRequest::new(request.spec).with_binding(&binding);
-                Some(provider.create_key(create)?)
+                Some(NewMaterial::create(provider.as_ref(), create)?)
             }
         };
-        let record = request.into_record(id, provider.name(), handle.as_ref(), self.date());
+        let record = request.into_record(id, provider.name(), material.as_ref(), self.date());
         let address = KeyRecord::address(id);
         let unit = Unit::new(self).create_key(record);
-        let committed = match &handle {
-            Some(handle) => unit.commit_with(provider.as_ref(), handle)?,
+        let committed = match &material {
+            Some(material) => unit.commit_with(provider.as_ref(), &material.handle)?,
             None => unit.commit()?,
         };
         let entry = committed.and_then(|entries| entries.into_iter().next());
@@ -280,12 +281,13 @@ impl CreateKey {
         self,
         key: KeyId,
         provider: &str,
-        handle: Option<&KeyHandle>,
+        material: Option<&NewMaterial>,
         now: Timestamp,
     ) -> KeyRecord {
-        let has_material = handle.is_some();
+        let has_material = material.is_some();
         let number = KeyVersion::FIRST;
-        let mut version = VersionRecord::new(number, VersionCause::Created, now, provider, handle);
+        let mut version =
+            VersionRecord::new(number, VersionCause::Created, now, provider, material);
         version.promoted = Some(now);
         if has_material {
             version.state = VersionState::Enabled;

@@ -39,6 +39,14 @@ impl Providers {
         self.0.iter()
     }
 
+    /// The most bytes of a data key that any of them wrapped.
+    pub(super) fn max_wrapped_len(&self) -> usize {
+        let lens = self
+            .iter()
+            .map(|provider| provider.capabilities().max_wrapped_len);
+        lens.max().unwrap_or(0)
+    }
+
     /// The state of a key, as it is with these providers.
     pub(super) fn state_of(&self, record: &KeyRecord) -> KeyState {
         let primary = record.version(record.primary);

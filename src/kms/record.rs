@@ -18,10 +18,11 @@ pub(super) use self::due::Due;
 use super::error::KmsError;
 use super::key::{KeyOrigin, KeyState, KeyUsage, VersionCause, VersionState};
 use super::name::AliasName;
+use super::new_material::NewMaterial;
 use super::rotation::RotationPolicy;
 use crate::clock::Timestamp;
 use crate::format::codec::varint;
-use crate::format::{KeyId, KeyVersion, label};
+use crate::format::{KeyId, KeyVersion, Mechanism, label};
 use crate::provider::{KeyHandle, KeySpec};
 use crate::store::{Collection, RecordKey};
 
@@ -105,6 +106,9 @@ pub(crate) struct VersionRecord {
     /// Of material that was imported, for no other is to be imported again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<StoredBytes>,
+    /// How the provider's key wraps, where not as software does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mechanism: Option<Mechanism>,
     pub(crate) wraps: u64,
 }
 
@@ -236,11 +240,11 @@ impl VersionRecord {
         cause: VersionCause,
         created: Timestamp,
         provider: &str,
-        handle: Option<&KeyHandle>,
+        material: Option<&NewMaterial>,
     ) -> Self {
-        Self {
+        let mut version = Self {
             number,
-            state: match handle {
+            state: match material {
                 Some(_) => VersionState::Pending,
                 None => VersionState::PendingImport,
             },
@@ -249,12 +253,17 @@ impl VersionRecord {
             promoted: None,
             promotion: None,
             provider: provider.to_owned(),
-            handle: handle.map(|handle| StoredBytes::new(handle.as_bytes())),
+            handle: None,
+            mechanism: None,
             erase: false,
             expires: None,
             digest: None,
             wraps: 0,
+        };
+        if let Some(material) = material {
+            material.fill(&mut version);
         }
+        version
     }
 }
 

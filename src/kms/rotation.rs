@@ -18,6 +18,7 @@ use super::error::KmsError;
 use super::inner::Inner;
 use super::key::{KeyState, VersionCause, VersionState};
 use super::name::KeySelector;
+use super::new_material::NewMaterial;
 use super::operation::Operation;
 use super::record::{KeyRecord, MAX_VERSIONS, RotationRecord, VersionRecord};
 use crate::clock::Timestamp;
@@ -298,9 +299,9 @@ impl Inner {
         let provider = self.providers.get(&record.provider)?;
         let binding = record.binding(number);
         let request = CreateKeyRequest::new(record.spec).with_binding(&binding);
-        let handle = provider.create_key(request)?;
+        let material = NewMaterial::create(provider.as_ref(), request)?;
         let now = self.date();
-        let mut version = VersionRecord::new(number, cause, now, provider.name(), Some(&handle));
+        let mut version = VersionRecord::new(number, cause, now, provider.name(), Some(&material));
         if let Promotion::On(date) = promotion {
             version.promotion = Some(date);
         }
@@ -310,7 +311,7 @@ impl Inner {
         }
         edit(&mut record);
         let unit = Unit::new(self).update_key(entry, record);
-        let committed = unit.commit_with(provider.as_ref(), &handle)?;
+        let committed = unit.commit_with(provider.as_ref(), &material.handle)?;
         Ok(committed.map(|_| number))
     }
 }

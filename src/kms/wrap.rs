@@ -48,7 +48,7 @@ impl AuthorisedKey<'_> {
     }
 
     /// The data key of a message, by the first of its wrapped keys that names a version of this
-    /// key and unwraps. `None` if none names one.
+    /// key, by the mechanism that the version wraps by, and unwraps. `None` if none names one.
     pub(super) fn decryption_materials(
         &self,
         entries: KeyEntries<'_>,
@@ -60,6 +60,9 @@ impl AuthorisedKey<'_> {
                 Some((key, version)) if key == self.id() => self.version(version)?,
                 _ => continue,
             };
+            if !entry.names(version.reference()) {
+                continue;
+            }
             let binding = version.binding(context);
             let request = UnwrapRequest::new(version.handle(), entry.wrapped(), &binding);
             match version.provider()?.unwrap_key(request) {

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::KeySpec;
 use crate::crypto::constant_time_eq;
-use crate::format::KeyReference;
+use crate::format::{KeyReference, Mechanism};
 use crate::secret::FreshDataKey;
 
 /// What a provider says about a key.
@@ -20,18 +20,32 @@ pub struct KeyDescription {
     /// The length of a wrapped data key, in bytes; where it varies, the largest. 0 for a key that
     /// wraps none.
     pub wrapped_len: usize,
+    /// How it wraps; `None` for a key that wraps as software keys do (section 7.1 of `FORMAT.md`),
+    /// and for one that wraps none.
+    pub mechanism: Option<Mechanism>,
 }
 
 impl KeyDescription {
     /// Describes a wrapping key; `wrapped_len` is the length of what it wraps, in bytes, at the
-    /// most.
+    /// most. A key that is not of a software provider wraps
+    /// [in its provider's way](Mechanism::PROVIDER_DEFINED), unless
+    /// [another](Self::with_mechanism) is named.
     #[must_use]
     pub fn new(reference: KeyReference, wrapped_len: usize) -> Self {
+        let is_software = reference.is_software();
         Self {
             reference,
             spec: KeySpec::Wrapping256,
             wrapped_len,
+            mechanism: (!is_software).then_some(Mechanism::PROVIDER_DEFINED),
         }
+    }
+
+    /// Says how the key wraps.
+    #[must_use]
+    pub fn with_mechanism(mut self, mechanism: Mechanism) -> Self {
+        self.mechanism = Some(mechanism);
+        self
     }
 
     /// Describes a key that does not wrap.
@@ -41,6 +55,7 @@ impl KeyDescription {
             reference,
             spec,
             wrapped_len: 0,
+            mechanism: None,
         }
     }
 }

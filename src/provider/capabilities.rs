@@ -12,11 +12,17 @@ pub struct Capabilities {
     pub generates_data_keys: bool,
     /// Whether wrapping, unwrapping and generating never block: they only compute.
     pub answers_at_once: bool,
+    /// The most bytes of a wrapped data key, whichever key it is under: what buffers are measured
+    /// by.
+    pub max_wrapped_len: usize,
     /// Where the keys themselves are.
     pub key_material: KeyMaterial,
 }
 
 impl Capabilities {
+    /// What `max_wrapped_len` is unless it is said: the modulus of RSA with 8192 bits.
+    const DEFAULT_MAX_WRAPPED_LEN: usize = 1024;
+
     /// The capabilities of a provider that creates wrapping keys, wraps and unwraps, and no more.
     #[must_use]
     pub fn new(key_material: KeyMaterial) -> Self {
@@ -25,6 +31,7 @@ impl Capabilities {
             imports: KeySpecs::NONE,
             generates_data_keys: false,
             answers_at_once: false,
+            max_wrapped_len: Self::DEFAULT_MAX_WRAPPED_LEN,
             key_material,
         }
     }
@@ -47,6 +54,13 @@ impl Capabilities {
     #[must_use]
     pub fn with_data_key_generation(mut self) -> Self {
         self.generates_data_keys = true;
+        self
+    }
+
+    /// Says how many bytes a wrapped data key has at the most, in place of 1024.
+    #[must_use]
+    pub fn with_max_wrapped_len(mut self, len: usize) -> Self {
+        self.max_wrapped_len = len;
         self
     }
 

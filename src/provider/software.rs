@@ -295,6 +295,7 @@ impl KeyProvider for SoftwareKeyProvider {
         Capabilities {
             creates: KeySpecs::ALL,
             imports: KeySpecs::ALL,
+            max_wrapped_len: WRAPPED_LEN,
             ..Capabilities::new(KeyMaterial::InHandle).with_immediate_answers()
         }
     }

@@ -1,7 +1,7 @@
 use super::{World, new_key};
 use crate::clock::Timestamp;
 use crate::crypto::Expand;
-use crate::format::{KeyId, KeyVersion};
+use crate::format::{KeyId, KeyVersion, Mechanism};
 use crate::kms::key::{KeyOrigin, KeyUsage, VersionCause, VersionState};
 use crate::kms::record::{Codec, KeyRecord, StoredBytes, StoredState, VersionRecord};
 use crate::provider::KeySpec;
@@ -35,6 +35,7 @@ fn record() -> KeyRecord {
             erase: false,
             expires: None,
             digest: None,
+            mechanism: None,
             wraps: 0,
         }],
     }
@@ -115,6 +116,7 @@ fn there_is_room_for_1000_versions() {
             promotion: record.versions[0].promoted,
             expires: record.versions[0].promoted,
             digest: Some(StoredBytes::new(&[0; 32])),
+            mechanism: Mechanism::new(u8::MAX),
             wraps: u64::MAX,
             ..record.versions[0].clone()
         };
