@@ -3,7 +3,10 @@
 //! What is stored of a key is one record (`record`), so every change of a key is one
 //! compare-and-swap. All operations go through one gate (`perform`).
 
+mod acting;
 mod alias;
+mod asked;
+mod attempt;
 mod backup;
 mod builder;
 mod cache;
@@ -28,6 +31,7 @@ mod record;
 mod rekey;
 mod rotation;
 mod scan;
+mod session;
 mod sign;
 mod states;
 mod store_key;
@@ -61,6 +65,7 @@ pub use self::operation::Operation;
 use self::perform::Gate;
 pub use self::rekey::RekeyReport;
 pub use self::rotation::{RotationPolicy, RotationStatus};
+use self::session::Session;
 pub use self::states::Rule;
 pub use self::tick::{TickFailure, TickReport, Ticker};
 use crate::provider::KeyProvider;
@@ -135,7 +140,7 @@ impl Kms {
     pub fn as_principal(&self, principal: impl Into<Principal>) -> KmsHandle {
         KmsHandle {
             kms: Arc::clone(&self.0),
-            principal: principal.into(),
+            session: Arc::new(Session::new(principal.into())),
         }
     }
 
@@ -154,18 +159,18 @@ impl fmt::Debug for Kms {
 #[derive(Clone)]
 pub struct KmsHandle {
     kms: Arc<Inner>,
-    principal: Principal,
+    session: Arc<Session>,
 }
 
 impl KmsHandle {
     /// In whose name it acts.
     #[must_use]
     pub fn principal(&self) -> &Principal {
-        &self.principal
+        &self.session.principal
     }
 
     pub(crate) fn gate(&self) -> Gate<'_> {
-        Gate::new(&self.kms, &self.principal)
+        Gate::new(&self.kms, &self.session)
     }
 }
 
@@ -173,7 +178,7 @@ impl fmt::Debug for KmsHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KmsHandle")
             .field("store", &self.kms.store.name())
-            .field("principal", &self.principal)
+            .field("principal", self.principal())
             .finish()
     }
 }

@@ -7,10 +7,11 @@
 use serde::Serialize;
 
 use super::KmsHandle;
+use super::acting::Acting;
 use super::commit::{AliasRecord, Unit};
 use super::entry::KeyEntry;
 use super::error::KmsError;
-use super::inner::{Inner, ReadAlias};
+use super::inner::ReadAlias;
 use super::name::{AliasName, KeySelector};
 use super::operation::Operation;
 use super::scan::Scan;
@@ -132,7 +133,7 @@ impl KmsHandle {
     }
 }
 
-impl Inner {
+impl Acting<'_> {
     fn create_alias(&self, alias: &AliasName, entry: &KeyEntry) -> Result<Option<()>, KmsError> {
         if let Some(existing) = self.read_alias(alias)? {
             return Err(KmsError::AliasExists {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::acting::Acting;
 use super::entry::KeyEntry;
 use super::error::KmsError;
-use super::inner::Inner;
 use super::name::AliasName;
 use super::record::KeyRecord;
 use crate::format::KeyId;
@@ -37,16 +37,16 @@ impl AliasRecord {
 
 /// Changes of records that happen together.
 pub(super) struct Unit<'k> {
-    kms: &'k Inner,
+    kms: Acting<'k>,
     transaction: Transaction,
     keys: Vec<KeyRecord>,
     aliases: Vec<(AliasName, Option<KeyId>)>,
 }
 
 impl<'k> Unit<'k> {
-    pub(super) fn new(kms: &'k Inner) -> Self {
+    pub(super) fn new(kms: &Acting<'k>) -> Self {
         Self {
-            kms,
+            kms: *kms,
             transaction: Transaction::new(),
             keys: Vec::new(),
             aliases: Vec::new(),
@@ -94,7 +94,7 @@ impl<'k> Unit<'k> {
     /// Does it all, durably, lets this process know, and returns the keys in the order given.
     /// Commits. `None` when others were faster.
     pub(super) fn commit(self) -> Result<Option<Vec<Arc<KeyEntry>>>, KmsError> {
-        none_if_outrun(self.write())
+        none_if_outrun(self.announce()?.write())
     }
 
     /// Commits what makes a new key of a provider known. Where nothing was written, the key is
@@ -104,12 +104,24 @@ impl<'k> Unit<'k> {
         provider: &dyn KeyProvider,
         handle: &KeyHandle,
     ) -> Result<Option<Vec<Arc<KeyEntry>>>, KmsError> {
-        let written = self.write();
+        let announced = match self.announce() {
+            Ok(announced) => announced,
+            Err(error) => {
+                let _ = provider.destroy_key(handle);
+                return Err(error);
+            }
+        };
+        let written = announced.write();
         if written.as_ref().is_err_and(not_written) {
             // A failure here must not hide why.
             let _ = provider.destroy_key(handle);
         }
         none_if_outrun(written)
+    }
+
+    fn announce(mut self) -> Result<Self, KmsError> {
+        self.transaction = self.kms.announce(self.transaction)?;
+        Ok(self)
     }
 
     fn write(self) -> Result<Vec<Arc<KeyEntry>>, CommitError> {
@@ -133,7 +145,7 @@ impl<'k> Unit<'k> {
     }
 }
 
-impl Inner {
+impl Acting<'_> {
     /// Changes a key by reading, editing and writing its record, again if others change it
     /// meanwhile. An edit that changes nothing writes nothing.
     pub(super) fn change(

@@ -12,10 +12,10 @@
 //! Material that was imported goes the same way, steps 2 to 4.
 
 use super::KmsHandle;
+use super::acting::Acting;
 use super::commit::Unit;
 use super::entry::KeyEntry;
 use super::error::KmsError;
-use super::inner::Inner;
 use super::key::VersionState;
 use super::name::KeySelector;
 use super::operation::Operation;
@@ -91,7 +91,7 @@ impl KmsHandle {
     }
 }
 
-impl Inner {
+impl Acting<'_> {
     /// Begins to destroy a key. Nothing when others were faster.
     pub(super) fn begin_destroying(
         &self,

@@ -16,6 +16,25 @@ use crate::store::{RecordKey, StoreError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KmsError {
+    /// Policies and grants do not allow it, whether there is such a key or not. Who may ask the KMS
+    /// to explain it learns why.
+    #[error(
+        "{operation}{} is denied to this principal; ask those who look after the key for permission",
+        .key.as_ref().map(|key| format!(" with the key {key}")).unwrap_or_default()
+    )]
+    Denied {
+        /// What was asked.
+        operation: Operation,
+        /// The key, as it was named; none for what is not about one key.
+        key: Option<String>,
+    },
+    /// It would have been done, and was not because the handle is one for
+    /// [dry runs](crate::KmsHandle::dry_run).
+    #[error("{operation} would be done; ask a handle that is not for dry runs to do it")]
+    DryRun {
+        /// What was asked.
+        operation: Operation,
+    },
     /// There is no such key.
     #[error(
         "no key {key} is in {store}; check the id, and that this is the store that the key was created in"

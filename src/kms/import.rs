@@ -17,10 +17,10 @@ use self::material::Imported;
 pub use self::parameters::{ImportKeySize, ImportParameters, ParametersForImport};
 use self::token::ImportToken;
 use super::KmsHandle;
+use super::acting::Acting;
 use super::commit::Unit;
 use super::entry::KeyEntry;
 use super::error::KmsError;
-use super::inner::Inner;
 use super::key::VersionState;
 use super::name::KeySelector;
 use super::new_material::NewMaterial;
@@ -127,12 +127,12 @@ impl KmsHandle {
             Operation::DeleteImportedKeyMaterial,
             key.into(),
             None,
-            |key| key.until_done(Inner::delete_material),
+            |key| key.until_done(|kms, entry| kms.delete_material(entry)),
         )
     }
 }
 
-impl Inner {
+impl Acting<'_> {
     /// Imports material. Nothing when others were faster, or when there is more to do.
     fn import(
         &self,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::KmsHandle;
+use super::acting::Acting;
 use super::commit::{Unit, conflict};
 use super::error::KmsError;
-use super::inner::Inner;
 use super::key::{KeyMetadata, KeyOrigin, KeyUsage, VersionCause, VersionState};
 use super::name::{KeySelector, MAX_TAGS, check_description, check_tag};
 use super::new_material::NewMaterial;
@@ -214,7 +214,7 @@ impl KmsHandle {
     }
 }
 
-impl Inner {
+impl Acting<'_> {
     fn create_key(&self, request: CreateKey) -> Result<KeyMetadata, KmsError> {
         request.check()?;
         let provider = match &request.provider {

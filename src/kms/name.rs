@@ -101,6 +101,19 @@ impl<'a> KeySelector<'a> {
     }
 }
 
+impl fmt::Display for KeySelector<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Selected::Id(id) => id.fmt(f),
+            Selected::Alias(name) => match AliasName::new(name) {
+                Ok(name) => name.fmt(f),
+                Err(_) => f.write_str("of an alias that is none"),
+            },
+            Selected::Invalid => f.write_str("of no valid name"),
+        }
+    }
+}
+
 impl From<KeyId> for KeySelector<'_> {
     fn from(id: KeyId) -> Self {
         Self(Selected::Id(id))

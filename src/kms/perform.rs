@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use super::acting::Acting;
+use super::asked::Asked;
+use super::attempt::Attempt;
 use super::commit::{MAX_ATTEMPTS, conflict};
 use super::entry::{KeyEntry, KeyVersionHandle};
 use super::error::KmsError;
 use super::inner::Inner;
-use super::name::{KeySelector, Principal};
+use super::name::KeySelector;
 use super::operation::Operation;
 use super::record::KeyRecord;
+use super::session::Session;
 use super::usage::uncounted;
 use crate::context::EncryptionContext;
 use crate::format::{KeyId, KeyVersion};
@@ -17,32 +21,19 @@ use crate::format::{KeyId, KeyVersion};
 #[derive(Clone, Copy)]
 pub(crate) struct Gate<'a> {
     kms: &'a Inner,
-    principal: &'a Principal,
-}
-
-/// What somebody is about to do.
-#[derive(Debug, Clone, Copy)]
-struct Attempt<'a> {
-    #[expect(
-        dead_code,
-        reason = "who acts is asked by policies and told by the audit trail"
-    )]
-    principal: &'a Principal,
-    operation: Operation,
-    #[expect(dead_code, reason = "as the principal")]
-    context: Option<&'a EncryptionContext>,
+    session: &'a Session,
 }
 
 /// A key that an operation may be done with.
 pub(crate) struct AuthorisedKey<'a> {
-    kms: &'a Inner,
+    acting: Acting<'a>,
     operation: Operation,
     entry: Arc<KeyEntry>,
 }
 
 impl<'a> Gate<'a> {
-    pub(super) fn new(kms: &'a Inner, principal: &'a Principal) -> Self {
-        Self { kms, principal }
+    pub(super) fn new(kms: &'a Inner, session: &'a Session) -> Self {
+        Self { kms, session }
     }
 
     /// Does something with a key: finds it, checks that it is fit for the operation in its state,
@@ -54,15 +45,25 @@ impl<'a> Gate<'a> {
         context: Option<&EncryptionContext>,
         action: impl FnOnce(&AuthorisedKey<'_>) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
-        let kms = self.kms;
+        self.perform_asked(Asked::new(operation).about(context), key, action)
+    }
+
+    /// As [`perform`](Self::perform), with parameters that policies may look at.
+    pub(crate) fn perform_asked<T>(
+        &self,
+        asked: Asked<'_>,
+        key: KeySelector<'_>,
+        action: impl FnOnce(&AuthorisedKey<'_>) -> Result<T, KmsError>,
+    ) -> Result<T, KmsError> {
+        let attempt = Attempt::new(self.kms, self.session, &asked, Some(key));
         self.pass(
-            self.attempt(operation, context),
-            || Ok(Some(kms.find(key)?)),
-            |entry| match entry {
+            &attempt,
+            || Ok(Some(self.kms.find(key)?)),
+            |acting, entry| match entry {
                 Some(entry) => {
-                    let key = AuthorisedKey::new(kms, operation, entry);
+                    let key = AuthorisedKey::new(acting, asked.operation, entry);
                     let done = action(&key)?;
-                    if operation.wraps() {
+                    if asked.operation.wraps() {
                         key.count_wrap();
                     }
                     Ok(done)
@@ -73,16 +74,14 @@ impl<'a> Gate<'a> {
     }
 
     /// Does something that is not about one key.
-    pub(crate) fn perform_on_store<T>(
+    pub(crate) fn perform_on_store<'q, T>(
         &self,
-        operation: Operation,
-        action: impl FnOnce(&Inner) -> Result<T, KmsError>,
+        asked: impl Into<Asked<'q>>,
+        action: impl FnOnce(&Acting<'_>) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
-        self.pass(
-            self.attempt(operation, None),
-            || Ok(None),
-            |_| action(self.kms),
-        )
+        let asked = asked.into();
+        let attempt = Attempt::new(self.kms, self.session, &asked, None);
+        self.pass(&attempt, || Ok(None), |acting, _| action(&acting))
     }
 
     /// Does work that is due on a key, which the store has as it is given.
@@ -90,44 +89,39 @@ impl<'a> Gate<'a> {
         &self,
         operation: Operation,
         entry: &Arc<KeyEntry>,
-        action: impl FnOnce(&Inner) -> Result<T, KmsError>,
+        action: impl FnOnce(&Acting<'_>) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
+        let asked = Asked::new(operation);
+        let attempt = Attempt::new(self.kms, self.session, &asked, None);
         self.pass(
-            self.attempt(operation, None),
+            &attempt,
             || Ok(Some(Arc::clone(entry))),
-            |_| action(self.kms),
+            |acting, _| action(&acting),
         )
-    }
-
-    fn attempt(&self, operation: Operation, context: Option<&'a EncryptionContext>) -> Attempt<'a> {
-        Attempt {
-            principal: self.principal,
-            operation,
-            context,
-        }
     }
 
     /// The one way to do anything. Whether the principal may is to be decided here, when the key is
     /// known and before its state is told; what came of it is to be recorded here.
     fn pass<T>(
         &self,
-        attempt: Attempt<'_>,
+        attempt: &Attempt<'_>,
         find: impl FnOnce() -> Result<Option<Arc<KeyEntry>>, KmsError>,
-        act: impl FnOnce(Option<Arc<KeyEntry>>) -> Result<T, KmsError>,
+        act: impl FnOnce(Acting<'_>, Option<Arc<KeyEntry>>) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
         self.kms.refresh()?;
         let entry = find()?;
         if let Some(entry) = &entry {
-            entry.check(attempt.operation)?;
+            entry.check(attempt.asked.operation)?;
         }
-        act(entry)
+        attempt.dry_run()?;
+        act(Acting::new(self.kms, attempt), entry)
     }
 }
 
 impl<'a> AuthorisedKey<'a> {
-    fn new(kms: &'a Inner, operation: Operation, entry: Arc<KeyEntry>) -> Self {
+    fn new(acting: Acting<'a>, operation: Operation, entry: Arc<KeyEntry>) -> Self {
         Self {
-            kms,
+            acting,
             operation,
             entry,
         }
@@ -156,7 +150,7 @@ impl<'a> AuthorisedKey<'a> {
     pub(crate) fn version(&self, number: KeyVersion) -> Result<KeyVersionHandle, KmsError> {
         match self.entry.version(number) {
             Err(KmsError::NoVersion { .. }) => {
-                let entry = self.kms.read_alive(self.id())?;
+                let entry = self.acting.read_alive(self.id())?;
                 entry.check(self.operation)?;
                 entry.version(number).cloned()
             }
@@ -170,7 +164,7 @@ impl<'a> AuthorisedKey<'a> {
         &self,
         mut edit: impl FnMut(&mut KeyRecord) -> Result<(), KmsError>,
     ) -> Result<Arc<KeyEntry>, KmsError> {
-        self.kms.change(Arc::clone(&self.entry), |entry| {
+        self.acting.change(Arc::clone(&self.entry), |entry| {
             entry.check(self.operation)?;
             let mut record = entry.record.clone();
             edit(&mut record)?;
@@ -182,14 +176,14 @@ impl<'a> AuthorisedKey<'a> {
     /// others were faster, as the store has it. `attempt` returns nothing when they were.
     pub(super) fn until_done<T>(
         &self,
-        mut attempt: impl FnMut(&Inner, &KeyEntry) -> Result<Option<T>, KmsError>,
+        mut attempt: impl FnMut(&Acting<'_>, &KeyEntry) -> Result<Option<T>, KmsError>,
     ) -> Result<T, KmsError> {
         let mut entry = Arc::clone(&self.entry);
         for _ in 0..MAX_ATTEMPTS {
-            if let Some(done) = attempt(self.kms, &entry)? {
+            if let Some(done) = attempt(&self.acting, &entry)? {
                 return Ok(done);
             }
-            entry = self.kms.read_alive(entry.id())?;
+            entry = self.acting.read_alive(entry.id())?;
             entry.check(self.operation)?;
         }
         Err(conflict(KeyRecord::address(entry.id())))
@@ -201,7 +195,7 @@ impl<'a> AuthorisedKey<'a> {
         let count = self.entry.meter().add(1);
         if count.is_multiple_of(most) {
             // What cannot be added now is added later; the wrap is done and good.
-            let _ = self.kms.flush_usage_of(self.id());
+            let _ = self.acting.flush_usage_of(self.id());
         }
     }
 }

@@ -4,10 +4,10 @@
 //! and some under the old, and whoever has both can use all. The next call goes on.
 
 use super::KmsHandle;
+use super::acting::Acting;
 use super::commit::{MAX_ATTEMPTS, Unit, conflict};
 use super::entry::KeyEntry;
 use super::error::KmsError;
-use super::inner::Inner;
 use super::key::VersionState;
 use super::operation::Operation;
 use super::record::KeyRecord;
@@ -62,7 +62,7 @@ impl KmsHandle {
     }
 }
 
-impl Inner {
+impl Acting<'_> {
     fn rekey_root(&self, provider: &SoftwareKeyProvider) -> Result<RekeyReport, KmsError> {
         self.check_root_in_use(provider)?;
         let mut report = RekeyReport::default();

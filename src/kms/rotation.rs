@@ -12,10 +12,10 @@ use serde::Serialize;
 pub use self::policy::RotationPolicy;
 pub(super) use self::policy::{days, in_range};
 use super::KmsHandle;
+use super::acting::Acting;
 use super::commit::Unit;
 use super::entry::KeyEntry;
 use super::error::KmsError;
-use super::inner::Inner;
 use super::key::{KeyState, VersionCause, VersionState};
 use super::name::KeySelector;
 use super::new_material::NewMaterial;
@@ -205,7 +205,7 @@ impl KeyEntry {
     }
 }
 
-impl Inner {
+impl Acting<'_> {
     fn rotate_now(&self, entry: &KeyEntry) -> Result<Option<KeyVersion>, KmsError> {
         let Some(pending) = entry.record.pending() else {
             return self.add_version(entry, VersionCause::OnDemand, Promotion::Now, |_| {});

@@ -8,11 +8,13 @@ use std::sync::Arc;
 pub(super) use self::schedule::Schedule;
 pub use self::ticker::Ticker;
 use super::KmsHandle;
+use super::acting::Acting;
 use super::commit::{MAX_ATTEMPTS, Unit, conflict};
 use super::entry::KeyEntry;
 use super::error::KmsError;
 use super::inner::Inner;
 use super::operation::Operation;
+use super::perform::Gate;
 use super::record::{Due, KeyRecord};
 use super::rotation::Rotated;
 use crate::clock::Timestamp;
@@ -100,7 +102,8 @@ impl KmsHandle {
         now: Timestamp,
         report: &mut TickReport,
     ) -> Result<(), KmsError> {
-        let gate = self.gate();
+        let session = self.session.of_due_work();
+        let gate = Gate::new(&self.kms, &session);
         let key = entry.id();
         match due {
             Due::BeginDestroying => {
@@ -184,7 +187,7 @@ impl Inner {
 
     /// False when others were faster.
     fn add_usage(&self, taken: &[(KeyId, Counts)]) -> Result<bool, KmsError> {
-        let mut unit = Unit::new(self);
+        let mut unit = Unit::new(&Acting::counting(self));
         for (key, counts) in taken {
             let entry = self.find_key(*key)?.alive()?;
             let mut record = entry.record.clone();
@@ -200,7 +203,7 @@ impl Inner {
             Err(KmsError::Deleted { .. }) => return Ok(()),
             entry => entry?,
         };
-        let added = self.change(entry, |entry| {
+        let added = Acting::counting(self).change(entry, |entry| {
             let mut record = entry.record.clone();
             record.add_wraps(counts);
             Ok(record)

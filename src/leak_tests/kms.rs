@@ -13,6 +13,11 @@ fn every_error_of_a_kms() {
     let alias = || AliasName::new("alias/cards").unwrap();
     let record = || RecordKey::new(Collection::KEYS, RecordId::from([1; 16]));
     let mut errors = vec![
+        KmsError::Denied {
+            operation,
+            key: Some(key.to_string()),
+        },
+        KmsError::DryRun { operation },
         KmsError::NoKey {
             key,
             store: store(),
@@ -223,7 +228,9 @@ fn a_kms_and_its_handles() {
 
 fn assert_listed(error: &KmsError) {
     match error {
-        KmsError::NoKey { .. }
+        KmsError::Denied { .. }
+        | KmsError::DryRun { .. }
+        | KmsError::NoKey { .. }
         | KmsError::NoAlias { .. }
         | KmsError::Deleted { .. }
         | KmsError::InvalidState { .. }
