@@ -4,6 +4,7 @@ mod body;
 mod derive;
 mod message;
 mod record;
+mod rewrap;
 mod sealing;
 mod stream;
 #[cfg(feature = "tokio")]
@@ -17,6 +18,7 @@ pub(crate) use body::BodySettings;
 pub use body::Parallelism;
 pub use message::Envelope;
 pub use record::{HeaderStore, HeaderStoreError, MemoryHeaderStore, Opener, RowError, Sealer};
+pub use rewrap::{Rewrap, Rewrapped};
 pub(crate) use sealing::MessageHeader;
 pub use sealing::{Opening, Sealing};
 pub use stream::{DecryptAt, DecryptReader, EncryptReader, EncryptWriter, ReadAt};
@@ -124,6 +126,36 @@ pub trait EnvelopeEncryptor: fmt::Debug + Send + Sync {
         header: &Header<'_>,
         options: MessageOptions<'_>,
     ) -> Result<Opening, Error>;
+
+    /// Wraps the data key of a message or of records under the keys of now: those that the keyring
+    /// holds, and that wrapped it so far, give way to those that it would wrap with.
+    ///
+    /// # Errors
+    ///
+    /// As [`rewrap_with`](Self::rewrap_with).
+    fn rewrap(&self, header: &[u8], context: &EncryptionContext) -> Result<Rewrapped, Error> {
+        self.rewrap_with(header, context, &Rewrap::new())
+    }
+
+    /// Changes under which keys the data key of a message or of records is wrapped. The payload is
+    /// neither read nor decrypted, so the associated data is not needed; the context is.
+    ///
+    /// `header` is a header for records, or a message, or enough of its front to have the whole
+    /// header. The header is verified first. What is already as it should be is returned as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decrypt`] when the key or the context is not the one it was sealed with, or the
+    /// header was changed; [`Error::Format`] when the bytes are no header, or only a part of one
+    /// ([`FormatError::Truncated`](crate::FormatError::Truncated): give more); [`Error::OtherKey`];
+    /// [`Error::MissingContextKey`]; [`Error::RemovesEveryKey`]; [`Error::Entry`] and
+    /// [`Error::Limit`] for more wrapped keys than a header holds; and what the keyrings say.
+    fn rewrap_with(
+        &self,
+        header: &[u8],
+        context: &EncryptionContext,
+        change: &Rewrap,
+    ) -> Result<Rewrapped, Error>;
 
     /// The bytes of a message with a payload of `plaintext_len` bytes, at the most.
     fn max_message_len(&self, plaintext_len: usize) -> usize;
@@ -259,6 +291,23 @@ macro_rules! forward_to_pointee {
                 options: MessageOptions<'_>,
             ) -> Result<Opening, Error> {
                 (**self).begin_opening(header, options)
+            }
+
+            fn rewrap(
+                &self,
+                header: &[u8],
+                context: &EncryptionContext,
+            ) -> Result<Rewrapped, Error> {
+                (**self).rewrap(header, context)
+            }
+
+            fn rewrap_with(
+                &self,
+                header: &[u8],
+                context: &EncryptionContext,
+                change: &Rewrap,
+            ) -> Result<Rewrapped, Error> {
+                (**self).rewrap_with(header, context, change)
             }
 
             fn max_message_len(&self, plaintext_len: usize) -> usize {

@@ -86,6 +86,11 @@ pub enum Error {
         "this keyring opens messages and seals none; seal with a keyring that has a key to wrap under"
     )]
     OpensOnly,
+    /// A rewrap would leave no wrapped key, and the message could never be opened.
+    #[error(
+        "the rewrap would take away every wrapped key, so the message could never be opened; add a key in the same rewrap, or leave one"
+    )]
+    RemovesEveryKey,
     /// The random generator failed.
     #[error(transparent)]
     Random(#[from] RandomError),

@@ -267,6 +267,7 @@ fn every_error_variant() {
         Error::BufferTooSmall { needed: 2, len: 1 },
         Error::NoWrappedKey,
         Error::OpensOnly,
+        Error::RemovesEveryKey,
         Error::Random(random()),
         Error::Limit(limit),
         Error::UnknownHeader { id: header_id },
@@ -325,6 +326,7 @@ fn assert_listed(error: &Error) {
         | Error::BufferTooSmall { .. }
         | Error::NoWrappedKey
         | Error::OpensOnly
+        | Error::RemovesEveryKey
         | Error::Random(_)
         | Error::Limit(_)
         | Error::UnknownHeader { .. }

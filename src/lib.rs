@@ -38,7 +38,7 @@ pub use envelope::{AsyncDecryptReader, AsyncEncryptWriter, AsyncEnvelope};
 pub use envelope::{
     DecryptAt, DecryptReader, EncryptReader, EncryptWriter, Envelope, EnvelopeEncryptor,
     HeaderStore, HeaderStoreError, MemoryHeaderStore, MessageOptions, Opened, OpenedInto, Opener,
-    Opening, Parallelism, ReadAt, RowError, Sealer, Sealing,
+    Opening, Parallelism, ReadAt, Rewrap, Rewrapped, RowError, Sealer, Sealing,
 };
 pub use error::Error;
 #[doc(inline)]

@@ -77,6 +77,12 @@ impl<'k> MessageKeys<'k> {
         (commitment, RecordKey::new(engine, header.suite, key))
     }
 
+    /// The commitment alone: all that a rewrap needs.
+    pub(super) fn commitment(&self, uncommitted: &[u8], context: &EncryptionContext) -> Commitment {
+        let hash = sha256(&[context.digest(), uncommitted]);
+        Expand::new(self.0.expose()).derive(&[label!("commit"), &hash])
+    }
+
     /// The key for `info`, and the commitment to the data key, the context and a header.
     fn derive<const N: usize>(
         &self,

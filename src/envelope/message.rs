@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::body::BodySettings;
 use super::record::{NewHeader, RecordKey};
+use super::rewrap::{Rewrap, Rewrapped, room};
 use super::sealing::{MessageHeader, Opening, Sealing, check_message, message_len};
 use super::whole::{WholeMessage, seal, seal_to};
 use super::{EnvelopeEncryptor, MessageOptions, Opened, OpenedInto, Parallelism};
@@ -40,6 +41,7 @@ pub struct Envelope {
     suite: Suite,
     settings: BodySettings,
     required_context_keys: Arc<[String]>,
+    room: u16,
     random: Arc<dyn RandomSource>,
 }
 
@@ -52,6 +54,7 @@ impl Envelope {
             suite: Suite::default(),
             settings: BodySettings::default(),
             required_context_keys: Arc::default(),
+            room: 0,
             random: Arc::new(SystemRandom),
         }
     }
@@ -88,6 +91,15 @@ impl Envelope {
         self
     }
 
+    /// Reserves so many bytes in the header of every message, at most 4096, for wrapped keys to be
+    /// added [in place](crate::Rewrapped::fits_in_place). One more key of software, or of a KMS,
+    /// takes 67 to 71 bytes; to replace a wrapped key by one of the same length takes none.
+    #[must_use]
+    pub fn with_room(mut self, bytes: u16) -> Self {
+        self.room = room(bytes);
+        self
+    }
+
     /// Takes data keys and salts from `random` in place of [`SystemRandom`].
     ///
     /// A source that repeats itself destroys the secrecy of everything sealed with it.
@@ -120,7 +132,6 @@ impl Envelope {
         self.keyring.encryption_materials(request)
     }
 
-    #[cfg(feature = "tokio")]
     pub(super) fn keyring(&self) -> &dyn Keyring {
         self.keyring.as_ref()
     }
@@ -151,7 +162,8 @@ impl Envelope {
         &self,
         materials: &'m EncryptionMaterials,
     ) -> Result<MessageHeader<'m>, Error> {
-        MessageHeader::new(materials, self.suite, self.random())
+        let header = MessageHeader::new(materials, self.suite, self.random())?;
+        Ok(header.with_room(self.room))
     }
 
     /// Verifies the header of a message with what the keyring found.
@@ -265,11 +277,25 @@ impl EnvelopeEncryptor for Envelope {
         self.opening(header, unwrapped, options)
     }
 
+    fn rewrap_with(
+        &self,
+        header: &[u8],
+        context: &EncryptionContext,
+        change: &Rewrap,
+    ) -> Result<Rewrapped, Error> {
+        let (header, _body) = Header::parse(header)?;
+        self.rewrap_header(&header, context, change)
+    }
+
     fn max_message_len(&self, plaintext_len: usize) -> usize {
         let body_len = body::sealed_len(plaintext_len as u64)
             .and_then(|len| usize::try_from(len).ok())
             .unwrap_or(usize::MAX);
-        (2 + SALT_LEN + COMMITMENT_LEN)
+        let pad_len = match self.room {
+            0 => 0,
+            room => 2 + usize::from(room),
+        };
+        (2 + SALT_LEN + COMMITMENT_LEN + pad_len)
             .saturating_add(self.keyring.max_entries_len())
             .saturating_add(body_len)
     }

@@ -29,6 +29,7 @@ pub(crate) struct MessageHeader<'a> {
     materials: &'a EncryptionMaterials,
     suite: Suite,
     salt: Option<[u8; SALT_LEN]>,
+    room: u16,
 }
 
 impl<'a> MessageHeader<'a> {
@@ -50,7 +51,14 @@ impl<'a> MessageHeader<'a> {
             materials,
             suite,
             salt,
+            room: 0,
         })
+    }
+
+    /// Reserves so many bytes for a rewrap in place.
+    pub(super) fn with_room(mut self, bytes: u16) -> Self {
+        self.room = bytes;
+        self
     }
 
     pub(super) fn len(&self) -> Result<usize, LimitExceeded> {
@@ -77,7 +85,7 @@ impl<'a> MessageHeader<'a> {
             kind: HeaderKind::Message,
             salt: self.salt.as_ref(),
             entries: self.materials.entries(),
-            pad: None,
+            pad: Some(self.room).filter(|room| *room > 0),
         }
     }
 }
