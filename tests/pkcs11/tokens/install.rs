@@ -75,8 +75,8 @@ fn missing() -> Option<&'static str> {
 }
 
 fn has_libclang() -> bool {
-    let named = std::env::var_os("LIBCLANG_PATH").is_some();
-    named || output("sh", &["-c", "ls /usr/lib/llvm-*/lib/libclang*.so* || ls /usr/lib*/libclang*.so*"]).is_some()
+    let search = "ls /usr/lib/llvm-*/lib/libclang*.so* || ls /usr/lib*/libclang*.so*";
+    std::env::var_os("LIBCLANG_PATH").is_some() || output("sh", &["-c", search]).is_some()
 }
 
 fn has_program(name: &str) -> bool {

@@ -246,7 +246,24 @@ pub unsafe fn decrypt(
         }
         let mut sealed = sealed.to_vec();
         let sealed_len = sealed.len() as CK_ULONG;
-        real(session, sealed.as_mut_ptr(), sealed_len, output, output_len)
+        let mut opened = sealed.clone();
+        let mut opened_len = sealed_len;
+        let code = real(
+            session,
+            sealed.as_mut_ptr(),
+            sealed_len,
+            opened.as_mut_ptr(),
+            &mut opened_len,
+        );
+        if code != CKR_OK {
+            return code;
+        }
+        let room = std::mem::replace(&mut *output_len, opened_len);
+        if room < opened_len {
+            return CKR_BUFFER_TOO_SMALL;
+        }
+        std::ptr::copy_nonoverlapping(opened.as_ptr(), output, opened_len as usize);
+        CKR_OK
     }
 }
 
