@@ -13,6 +13,7 @@ mod inspect;
 mod mechanism;
 mod record;
 mod reference;
+mod share;
 
 pub use entries::{InvalidEntry, KeyEntries, KeyEntriesBuf, KeyEntriesIter, KeyEntry};
 pub use error::{FormatError, Limit, LimitExceeded};
@@ -28,6 +29,8 @@ pub(crate) use record::{
     RECORD_MARK, Record, RecordMut, check_payload_len as check_record_payload_len,
 };
 pub use reference::{InvalidKeyId, InvalidReference, KeyId, KeyReference, KeyVersion};
+pub(crate) use reference::{X_WING_WRAPPED_LEN, X25519_WRAPPED_LEN};
+pub use share::Share;
 
 use serde::{Deserialize, Serialize};
 

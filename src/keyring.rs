@@ -13,7 +13,7 @@ pub(crate) use wrapping::{BoundKey, generate_data_key, keep_telling};
 
 use crate::context::EncryptionContext;
 use crate::error::Error;
-use crate::format::{KeyEntries, KeyEntriesBuf, KeyEntry, Suite};
+use crate::format::{KeyEntries, KeyEntriesBuf, KeyEntry, Share, Suite};
 use crate::rng::RandomSource;
 use crate::secret::{DataKey, FreshDataKey};
 
@@ -33,6 +33,8 @@ use crate::secret::{DataKey, FreshDataKey};
 ///   its exact reference are ever given to a provider.
 /// - **To let others open**, a keyring wraps a data key that it did not make
 ///   ([`wrap_data_key`](Self::wrap_data_key)) as it wraps its own: what it then gives opens with it.
+/// - **A share** of a data key, where a request names one, is wrapped and unwrapped as a data key is,
+///   and bound to the share besides. A keyring around others passes the request on whole.
 /// - What a keyring returns to open with is checked by the caller against the message's
 ///   commitment; a keyring need not look at the payload, and is not given it.
 /// - The keyring may be called from many threads, and may block.
@@ -143,6 +145,9 @@ pub struct WrapDataKeyRequest<'a> {
     pub data_key: &'a DataKey,
     /// Where random bytes come from, if the wrap needs any.
     pub random: &'a dyn RandomSource,
+    /// Where the data key is not that of a message but a share of it: which one. The wrapped copies
+    /// are bound to it.
+    pub share: Option<Share>,
 }
 
 impl<'a> WrapDataKeyRequest<'a> {
@@ -157,7 +162,15 @@ impl<'a> WrapDataKeyRequest<'a> {
             context,
             data_key,
             random,
+            share: None,
         }
+    }
+
+    /// Says that the data key is a share of a message's data key.
+    #[must_use]
+    pub fn with_share(mut self, share: Share) -> Self {
+        self.share = Some(share);
+        self
     }
 }
 
@@ -171,6 +184,9 @@ pub struct DecryptionRequest<'a> {
     pub suite: Suite,
     /// The wrapped copies of the data key: untrusted.
     pub entries: KeyEntries<'a>,
+    /// Where they are not of the data key of a message but of a share of it: which one. They must
+    /// be bound to it.
+    pub share: Option<Share>,
 }
 
 impl<'a> DecryptionRequest<'a> {
@@ -181,7 +197,15 @@ impl<'a> DecryptionRequest<'a> {
             context,
             suite,
             entries,
+            share: None,
         }
+    }
+
+    /// Says that what is wrapped is a share of a message's data key.
+    #[must_use]
+    pub fn with_share(mut self, share: Share) -> Self {
+        self.share = Some(share);
+        self
     }
 }
 

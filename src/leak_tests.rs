@@ -307,11 +307,13 @@ fn every_error_variant() {
     }
     for error in [
         InvalidReference::ProviderName,
+        InvalidReference::NestedShare,
         InvalidReference::Reference { len: 256 },
         InvalidReference::CkaId { len: 256 },
     ] {
         match error {
             InvalidReference::ProviderName
+            | InvalidReference::NestedShare
             | InvalidReference::Reference { .. }
             | InvalidReference::CkaId { .. } => assert_error_clean(&error),
         }

@@ -8,6 +8,7 @@ use super::body::{SEALED_CHUNK_LEN, payload_len};
 use super::entries::KeyEntry;
 use super::header::{Header, HeaderKind};
 use super::reference::{KeyVersion, Printable, ReferenceParts};
+use super::share::Share;
 use super::{FormatError, Mechanism, Suite, VERSION};
 
 /// What a message says about itself. **Not authenticated**: hints, until the message is opened.
@@ -42,7 +43,8 @@ pub struct Inspection {
 pub struct WrappedKeyInfo {
     /// The tag, which fixes the entry's layout and algorithm.
     pub tag: u8,
-    /// The kind of provider: `software`, `kms`, `pkcs11`, a name of its own, or `unknown`.
+    /// The kind of provider: `software`, `kms`, `pkcs11`, `x25519` or `x-wing` for the public key of
+    /// a recipient, a name of its own, or `unknown`.
     pub provider: String,
     /// The key: an id as hexadecimal, or a reference as text. Empty if the kind is unknown.
     pub key: String,
@@ -50,6 +52,9 @@ pub struct WrappedKeyInfo {
     pub key_version: Option<KeyVersion>,
     /// How the data key is wrapped, where the kind of key does not fix it. By serde, its number.
     pub mechanism: Option<Mechanism>,
+    /// Which share it is, where it holds not the data key but a share of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
     /// The bytes of the wrapped data key.
     pub wrapped_len: usize,
 }
@@ -90,7 +95,10 @@ pub fn inspect(message: &[u8]) -> Result<Inspection, FormatError> {
 
 impl From<KeyEntry<'_>> for WrappedKeyInfo {
     fn from(entry: KeyEntry<'_>) -> Self {
-        let reference = entry.reference();
+        let (share, reference) = match entry.reference().share() {
+            Some((share, key)) => (Some(share), key),
+            None => (None, entry.reference()),
+        };
         let (provider, key, key_version, mechanism) = match reference.parts() {
             ReferenceParts::Software { key_id, version } => {
                 ("software", key_id.to_string(), Some(version), None)
@@ -110,7 +118,13 @@ impl From<KeyEntry<'_>> for WrappedKeyInfo {
                 provider,
                 reference,
             } => (provider, Printable(reference).to_string(), None, None),
-            ReferenceParts::Unknown => ("unknown", String::new(), None, None),
+            ReferenceParts::Recipient {
+                algorithm, key_id, ..
+            } => (algorithm, key_id.to_string(), None, None),
+            // A share has no share for its key.
+            ReferenceParts::Share { .. } | ReferenceParts::Unknown => {
+                ("unknown", String::new(), None, None)
+            }
         };
         Self {
             tag: entry.tag(),
@@ -118,6 +132,7 @@ impl From<KeyEntry<'_>> for WrappedKeyInfo {
             key,
             key_version,
             mechanism,
+            share,
             wrapped_len: entry.wrapped().len(),
         }
     }
@@ -161,6 +176,9 @@ impl fmt::Display for WrappedKeyInfo {
         }
         if let Some(mechanism) = self.mechanism {
             write!(f, " mechanism {mechanism}")?;
+        }
+        if let Some(share) = self.share {
+            write!(f, ", {share}")?;
         }
         write!(f, " (tag {}, {} bytes)", self.tag, self.wrapped_len)
     }

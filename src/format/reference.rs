@@ -9,12 +9,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use super::codec::{Reader, varint};
+use super::share::Share;
 use super::{FormatError, Mechanism};
 
 const TAG_SOFTWARE: u8 = 1;
 const TAG_KMS: u8 = 2;
 const TAG_PKCS11: u8 = 3;
 const TAG_KMS_TOKEN: u8 = 4;
+const TAG_X25519: u8 = 5;
+const TAG_X_WING: u8 = 6;
+const TAG_SHARE: u8 = 7;
 const TAG_NAMED: u8 = 127;
 const FIRST_CRITICAL_TAG: u8 = 128;
 
@@ -34,6 +38,11 @@ pub enum InvalidReference {
     /// The provider's name is empty, too long, or not printable ASCII.
     #[error("a provider name is 1 to 255 printable ASCII characters without spaces")]
     ProviderName,
+    /// What was to become a share is one already.
+    #[error(
+        "a share of a data key cannot be shared again; give the threshold keyring keyrings that are none themselves"
+    )]
+    NestedShare,
     /// The reference is empty or too long.
     #[error("a key reference is 1 to 255 bytes, and {len} were given")]
     Reference {
@@ -92,6 +101,34 @@ impl KeyReference {
         })
     }
 
+    /// The public key of a recipient, for X25519 (tag 5).
+    pub(crate) fn x25519(key_id: KeyId) -> Self {
+        Self::from_parts(TAG_X25519, &key_id.0)
+    }
+
+    /// The public key of a recipient, for X-Wing (tag 6).
+    pub(crate) fn x_wing(key_id: KeyId) -> Self {
+        Self::from_parts(TAG_X_WING, &key_id.0)
+    }
+
+    /// A share of a data key, under `key` (tag 7).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidReference::NestedShare`] where `key` is one of a share itself.
+    pub(crate) fn of_share(share: Share, key: &Self) -> Result<Self, InvalidReference> {
+        if key.tag == TAG_SHARE {
+            return Err(InvalidReference::NestedShare);
+        }
+        let mut prefix: SmallVec<_> = share.to_bytes().into_iter().collect();
+        prefix.push(key.tag);
+        prefix.extend_from_slice(&key.prefix);
+        Ok(Self {
+            tag: TAG_SHARE,
+            prefix,
+        })
+    }
+
     /// A version of a KMS key whose data keys are wrapped otherwise than by software (tag 4).
     #[must_use]
     pub fn kms_token(key_id: KeyId, version: KeyVersion, mechanism: Mechanism) -> Self {
@@ -99,6 +136,38 @@ impl KeyReference {
         reference.tag = TAG_KMS_TOKEN;
         reference.prefix.push(mechanism.get());
         reference
+    }
+
+    /// What stands before the tag and prefix of a key where a share is under it.
+    pub(crate) fn share_start(share: Share) -> impl ExactSizeIterator<Item = u8> {
+        let mut start = [TAG_SHARE; 1 + Share::LEN];
+        if let Some((_tag, rest)) = start.split_first_mut() {
+            rest.copy_from_slice(&share.to_bytes());
+        }
+        start.into_iter()
+    }
+
+    /// The share of a data key, and the key that it is wrapped under, where this names such a one.
+    #[must_use]
+    pub fn share(&self) -> Option<(Share, Self)> {
+        match self.parts() {
+            ReferenceParts::Share { share, tag, prefix } => {
+                Some((share, Self::from_parts(tag, prefix)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The key that wraps: this one or, where this names a share, the one that the share is under.
+    #[must_use]
+    pub fn wrapping_key(&self) -> Self {
+        self.share().map_or_else(|| self.clone(), |(_, key)| key)
+    }
+
+    /// Whether it names the public key of a recipient: whoever has that can have written the entry.
+    #[must_use]
+    pub fn is_public_key(&self) -> bool {
+        matches!(self.wrapping_key().tag, TAG_X25519 | TAG_X_WING)
     }
 
     /// A key of a provider that this crate does not know, by the provider's name and a reference
@@ -193,6 +262,12 @@ impl fmt::Display for KeyReference {
                 provider,
                 reference,
             } => write!(f, "{provider} key {}", Printable(reference)),
+            ReferenceParts::Recipient {
+                algorithm, key_id, ..
+            } => write!(f, "{algorithm} recipient {key_id}"),
+            ReferenceParts::Share { share, tag, prefix } => {
+                write!(f, "{share} under {}", Self::from_parts(tag, prefix))
+            }
             ReferenceParts::Unknown => write!(f, "a key of unknown kind {}", self.tag),
         }
     }
@@ -224,6 +299,17 @@ pub(super) enum ReferenceParts<'a> {
         provider: &'a str,
         reference: &'a [u8],
     },
+    Recipient {
+        algorithm: &'static str,
+        key_id: KeyId,
+        wrapped_len: usize,
+    },
+    /// A share, and the tag and prefix that it has under its key.
+    Share {
+        share: Share,
+        tag: u8,
+        prefix: &'a [u8],
+    },
     /// A tag that a newer version of the format may define: skipped, kept, and not looked into.
     Unknown,
 }
@@ -250,6 +336,33 @@ impl<'a> ReferenceParts<'a> {
                 version: KeyVersion::read(reader)?,
                 mechanism: Some(read_mechanism(reader)?),
             }),
+            TAG_X25519 => Ok(Self::Recipient {
+                algorithm: "x25519",
+                key_id: KeyId(*reader.take_array(KEY)?),
+                wrapped_len: X25519_WRAPPED_LEN,
+            }),
+            TAG_X_WING => Ok(Self::Recipient {
+                algorithm: "x-wing",
+                key_id: KeyId(*reader.take_array(KEY)?),
+                wrapped_len: X_WING_WRAPPED_LEN,
+            }),
+            TAG_SHARE => {
+                let share = Share::read(reader)?;
+                let tag = match reader.u8(KEY)? {
+                    0 | FIRST_CRITICAL_TAG.. => {
+                        return Err(malformed(
+                            "a share is under a kind of key that must be refused",
+                        ));
+                    }
+                    TAG_SHARE => return Err(malformed("a share of a share")),
+                    tag => tag,
+                };
+                let inner = reader.clone();
+                Self::read(tag, reader)?;
+                let len = inner.rest().len() - reader.rest().len();
+                let prefix = inner.clone().take(len, KEY)?;
+                Ok(Self::Share { share, tag, prefix })
+            }
             TAG_NAMED => {
                 let name = read_short(reader)?;
                 match std::str::from_utf8(name) {
@@ -271,10 +384,19 @@ impl<'a> ReferenceParts<'a> {
             | Self::Kms {
                 mechanism: None, ..
             } => Some(crate::crypto::WRAPPED_LEN),
+            Self::Recipient { wrapped_len, .. } => Some(*wrapped_len),
+            Self::Share { tag, prefix, .. } => {
+                KeyReference::from_parts(*tag, prefix).parts().wrapped_len()
+            }
             _ => None,
         }
     }
 }
+
+/// What HPKE adds to a data key with X25519: the encapsulated key and a tag.
+pub(crate) const X25519_WRAPPED_LEN: usize = 32 + 48;
+/// The same with X-Wing.
+pub(crate) const X_WING_WRAPPED_LEN: usize = 1120 + 48;
 
 /// Passes on a tag that a reader of version 1 may read or skip.
 pub(super) fn check_tag(tag: u8) -> Result<u8, FormatError> {

@@ -86,7 +86,7 @@ impl Keyring for SingleKeyring {
         let generated = generate_data_key(
             self.provider.as_ref(),
             &self.handle,
-            &self.bound_key.with(request.context),
+            &self.bound_key.with(request.context, None),
             request.random,
         )?;
         let mut entries = KeyEntriesBuf::new();
@@ -95,7 +95,7 @@ impl Keyring for SingleKeyring {
     }
 
     fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
-        let binding = self.bound_key.with(request.context);
+        let binding = self.bound_key.with(request.context, request.share);
         let mut failed = None;
         for (number, entry) in request.entries.iter().enumerate() {
             if !entry.names(self.key()) {
@@ -135,7 +135,7 @@ impl Keyring for SingleKeyring {
         let wrapped = self.provider.wrap_key(WrapRequest {
             handle: &self.handle,
             data_key: request.data_key,
-            binding: &self.bound_key.with(request.context),
+            binding: &self.bound_key.with(request.context, request.share),
         })?;
         let mut entries = KeyEntriesBuf::new();
         entries.push(self.key(), wrapped.as_bytes())?;

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use crate::context::EncryptionContext;
 use crate::error::Error;
-use crate::format::{KeyReference, label};
+use crate::format::{KeyReference, Share, label};
 use crate::provider::{
     GenerateDataKeyRequest, GeneratedDataKey, KeyHandle, KeyProvider, ProviderError, WrapRequest,
 };
@@ -23,9 +23,18 @@ impl BoundKey {
         Self(bound)
     }
 
-    /// What a wrapped data key is bound to: the key that it names, and the context.
-    pub(crate) fn with(&self, context: &EncryptionContext) -> SmallVec<[u8; 96]> {
+    /// What a wrapped data key is bound to: the key that it names, the context and, where it is a
+    /// share, which one. That is always the label, the tag and prefix of the entry, and the context.
+    pub(crate) fn with(
+        &self,
+        context: &EncryptionContext,
+        share: Option<Share>,
+    ) -> SmallVec<[u8; 96]> {
         let mut binding = SmallVec::from_slice(&self.0);
+        if let Some(share) = share {
+            let place = label!("wrap").len();
+            binding.insert_many(place, KeyReference::share_start(share));
+        }
         binding.extend_from_slice(context.digest());
         binding
     }

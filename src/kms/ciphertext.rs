@@ -171,7 +171,8 @@ impl AuthorisedKey<'_> {
         context: &EncryptionContext,
     ) -> Result<Option<Decrypted>, KmsError> {
         let header = &ciphertext.header;
-        let Some((materials, version)) = self.decryption_materials(header.entries(), context)?
+        let Some((materials, version)) =
+            self.decryption_materials(header.entries(), context, None)?
         else {
             return Ok(None);
         };

@@ -12,7 +12,7 @@ use super::record::{KeyRecord, VersionRecord};
 use super::states;
 use super::usage::{Meter, Usage};
 use crate::context::EncryptionContext;
-use crate::format::{KeyId, KeyReference, KeyVersion};
+use crate::format::{KeyId, KeyReference, KeyVersion, Share};
 use crate::keyring::BoundKey;
 use crate::provider::{KeyHandle, KeyProvider};
 use crate::store::Revision;
@@ -150,9 +150,13 @@ impl KeyVersionHandle {
         &self.0.reference
     }
 
-    /// What a data key that it wraps is bound to.
-    pub(crate) fn binding(&self, context: &EncryptionContext) -> SmallVec<[u8; 96]> {
-        self.0.bound_key.with(context)
+    /// What a data key that it wraps, or a share of one, is bound to.
+    pub(crate) fn binding(
+        &self,
+        context: &EncryptionContext,
+        share: Option<Share>,
+    ) -> SmallVec<[u8; 96]> {
+        self.0.bound_key.with(context, share)
     }
 
     /// Its handle, bound to it.

@@ -119,13 +119,16 @@ impl KmsKeyring {
 
     fn wrap(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, KmsError> {
         let WrapDataKeyRequest {
-            context, data_key, ..
+            context,
+            data_key,
+            share,
+            ..
         } = request;
         self.handle.gate().perform(
             Operation::Encrypt,
             self.key.as_selector(),
             Some(context),
-            |key| key.wrapped_copy(data_key, context),
+            |key| key.wrapped_copy(data_key, context, share),
         )
     }
 
@@ -140,7 +143,7 @@ impl KmsKeyring {
                 self.handle
                     .gate()
                     .perform(Operation::Decrypt, key.into(), Some(context), |key| {
-                        key.decryption_materials(request.entries, context)
+                        key.decryption_materials(request.entries, context, request.share)
                     });
             match opened {
                 Ok(Some((materials, _))) => return Ok(Unwrapped::Done(materials)),

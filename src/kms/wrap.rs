@@ -5,7 +5,7 @@ use super::error::KmsError;
 use super::perform::AuthorisedKey;
 use crate::context::EncryptionContext;
 use crate::error::Error;
-use crate::format::{KeyEntries, KeyEntriesBuf, KeyId};
+use crate::format::{KeyEntries, KeyEntriesBuf, KeyId, Share};
 use crate::keyring::{DecryptionMaterials, EncryptionMaterials, generate_data_key, keep_telling};
 use crate::provider::{UnwrapRequest, WrapRequest};
 use crate::rng::RandomSource;
@@ -19,7 +19,7 @@ impl AuthorisedKey<'_> {
         random: &dyn RandomSource,
     ) -> Result<(EncryptionMaterials, KeyVersionHandle), KmsError> {
         let primary = self.primary()?;
-        let binding = primary.binding(context);
+        let binding = primary.binding(context, None);
         let provider = primary.provider()?;
         let generated = generate_data_key(provider, primary.handle(), &binding, random)?;
         let mut entries = KeyEntriesBuf::new();
@@ -35,9 +35,10 @@ impl AuthorisedKey<'_> {
         &self,
         data_key: &DataKey,
         context: &EncryptionContext,
+        share: Option<Share>,
     ) -> Result<KeyEntriesBuf, KmsError> {
         let primary = self.primary()?;
-        let binding = primary.binding(context);
+        let binding = primary.binding(context, share);
         let request = WrapRequest::new(primary.handle(), data_key, &binding);
         let wrapped = primary.provider()?.wrap_key(request)?;
         let mut entries = KeyEntriesBuf::new();
@@ -47,12 +48,14 @@ impl AuthorisedKey<'_> {
         Ok(entries)
     }
 
-    /// The data key of a message, by the first of its wrapped keys that names a version of this
-    /// key, by the mechanism that the version wraps by, and unwraps. `None` if none names one.
+    /// The data key of a message, or the share of it, by the first of its wrapped keys that names a
+    /// version of this key, by the mechanism that the version wraps by, and unwraps. `None` if none
+    /// names one.
     pub(super) fn decryption_materials(
         &self,
         entries: KeyEntries<'_>,
         context: &EncryptionContext,
+        share: Option<Share>,
     ) -> Result<Option<(DecryptionMaterials, KeyVersionHandle)>, KmsError> {
         let mut failed = None;
         for (number, entry) in entries.iter().enumerate() {
@@ -63,7 +66,7 @@ impl AuthorisedKey<'_> {
             if !entry.names(version.reference()) {
                 continue;
             }
-            let binding = version.binding(context);
+            let binding = version.binding(context, share);
             let request = UnwrapRequest::new(version.handle(), entry.wrapped(), &binding);
             match version.provider()?.unwrap_key(request) {
                 Ok(data_key) => {

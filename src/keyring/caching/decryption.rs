@@ -91,6 +91,11 @@ type IdBuf = SmallVec<[u8; 128]>;
 fn id_start(request: &DecryptionRequest<'_>) -> IdBuf {
     let mut id = IdBuf::from_slice(request.context.digest());
     id.push(request.suite.version_byte());
+    // One byte where there is no share, and more where there is: the two never look alike.
+    id.push(u8::from(request.share.is_some()));
+    if let Some(share) = request.share {
+        id.extend_from_slice(&share.to_bytes());
+    }
     id
 }
 
