@@ -47,13 +47,13 @@ proptest! {
     }
 }
 
-/// A message header with one entry of tag 5, which is unknown, and `len` bytes in it.
+/// A message header with one entry of tag 101, which is unknown, and `len` bytes in it.
 fn header_with_entries(lens: &[usize]) -> Vec<u8> {
     let count = u8::try_from(lens.len() - 1).unwrap();
     let mut bytes = vec![0x11, count << 4];
     for (number, &len) in (0..).zip(lens) {
         let low = u8::try_from(len & 0x7f).unwrap() | 0x80;
-        bytes.extend([5, low, u8::try_from(len >> 7).unwrap()]);
+        bytes.extend([101, low, u8::try_from(len >> 7).unwrap()]);
         bytes.resize(bytes.len() + len, number);
     }
     bytes.resize(bytes.len() + 32, 0);

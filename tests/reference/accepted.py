@@ -164,7 +164,7 @@ def other_recipients() -> list[dict]:
     entries = {
         "unknown_tag_skipped": (
             "A tag that no reader knows yet is skipped.",
-            WrappedKey(5, drawn("tag 5", "entry", 90)),
+            WrappedKey(101, drawn("tag 101", "entry", 90)),
         ),
         "unknown_tag_126": (
             "The highest tag without a layout, with the shortest entry.",
@@ -235,7 +235,7 @@ def pads() -> list[dict]:
                 shared=True,
                 pad=67,
                 aad=b"row 42",
-                after=(WrappedKey(5, drawn("tag 5", "entry", 90)),),
+                after=(WrappedKey(101, drawn("tag 101", "entry", 90)),),
             ),
         ),
     ]
@@ -252,7 +252,7 @@ def record_headers() -> list[dict]:
             "record_header_suite_2_pad",
             "A record header with suite 2, two wrapped keys and a pad.",
             header(
-                "record_header_suite_2_pad", suite=2, pad=5, before=(WrappedKey(5, drawn("tag 5", "entry", 90)),)
+                "record_header_suite_2_pad", suite=2, pad=5, before=(WrappedKey(101, drawn("tag 101", "entry", 90)),)
             ),
         ),
     ]

@@ -101,7 +101,7 @@ def sizes_and_aads() -> list[dict]:
 def headers_that_open() -> list[dict]:
     root = drawn("record_handle", "root key")
     handle = make_unbound_handle(root, drawn("record_handle", "key id", 16), drawn("record_handle", "version key"))
-    unknown = WrappedKey(5, drawn("tag 5", "entry", 90))
+    unknown = WrappedKey(101, drawn("tag 101", "entry", 90))
     two = header_for("record_two_wrapped_keys", suite=2, pad=7, after=(unknown,))
     two.before = (copy_for("recipient 1", two),)
     return [

@@ -166,7 +166,7 @@ def entry_layouts() -> list[dict]:
 def entry_lists() -> list[dict]:
     ours_twice = Sealing("duplicate_entries")
     ours_twice.after = (ours_twice.own,)
-    unknown = WrappedKey(5, drawn("tag 5", "entry", 90))
+    unknown = WrappedKey(101, drawn("tag 101", "entry", 90))
     unknown_twice = Sealing("duplicate_unknown_entries", before=(unknown,), after=(unknown,))
     return [
         refused("duplicate_entries", "Our entry twice.", "malformed entries", ours_twice),
@@ -181,7 +181,7 @@ def entry_lists() -> list[dict]:
 
 def pads_and_header_limit() -> list[dict]:
     nonzero = Sealing("pad_nonzero", pad=8)
-    longest = tuple(WrappedKey(tag, drawn("header_over_limit", f"entry {tag}", 16383)) for tag in (5, 6, 7))
+    longest = tuple(WrappedKey(tag, drawn("header_over_limit", f"entry {tag}", 16383)) for tag in (101, 102, 103))
     last = WrappedKey(8, drawn("header_over_limit", "entry 8", 16274))
     over = Sealing("header_over_limit", b"", after=(*longest, last))
     return [
@@ -200,7 +200,7 @@ def pads_and_header_limit() -> list[dict]:
 def cuts() -> list[dict]:
     def full(name: str) -> Sealing:
         # An entry of 200 bytes, because its length takes two.
-        return Sealing(name, shared=True, pad=8, before=(WrappedKey(5, drawn("tag 5", "entry", 200)),))
+        return Sealing(name, shared=True, pad=8, before=(WrappedKey(101, drawn("tag 101", "entry", 200)),))
 
     committed_len = len(full("cuts").header().committed_bytes())
     places = [

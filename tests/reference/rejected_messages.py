@@ -139,7 +139,7 @@ def flipped_bits() -> list[dict]:
             "unknown_entry_flipped",
             "One bit differs in an entry that we do not read; the commitment covers it.",
             "decrypt",
-            Sealing("unknown_entry_flipped", before=(WrappedKey(5, drawn("tag 5", "entry", 90)),)),
+            Sealing("unknown_entry_flipped", before=(WrappedKey(101, drawn("tag 101", "entry", 90)),)),
             lambda message: flip(message, 10),
         ),
         refused("every_held_entry_broken", "Two entries name our key and neither unwraps.", "decrypt", every),
@@ -215,10 +215,10 @@ def header_changes() -> list[dict]:
         ),
         broken(
             "tag_changed_to_unknown",
-            "Our entry under tag 5, which is skipped, so that none is left.",
+            "Our entry under tag 101, which is skipped, so that none is left.",
             "other_key",
             Sealing("tag_changed_to_unknown"),
-            lambda message: put(message, TAG, b"\x05"),
+            lambda message: put(message, TAG, b"\x65"),
         ),
     ]
 

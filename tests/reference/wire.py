@@ -14,6 +14,7 @@ U32_MAX = 2**32 - 1
 
 MAX_ENTRY, MAX_HEADER, MAX_PAD = 16383, 65535, 4096
 MAX_CONTEXT, MAX_CONTEXT_PAIRS, MAX_AAD = 8192, 64, 65536
+SHARE_LEN, MAX_WRAPPED_KEYS = 19, 16
 HEADER_ID_LEN, NONCE_LEN, MAX_RECORD = 4, 12, 1048576
 
 
@@ -22,6 +23,9 @@ class Tag(IntEnum):
     KMS = 2
     PKCS11 = 3
     KMS_TOKEN = 4
+    X25519 = 5
+    X_WING = 6
+    SHARE = 7
     NAMED = 127
 
 
@@ -165,6 +169,21 @@ def has_known_layout(tag: int, entry: bytes) -> bool:
                 reader.take(KEY_ID_LEN)
                 version, mechanism = reader.varint("entry"), reader.byte()
                 return version >= 1 and mechanism != 0 and reader.left() >= 1
+            case Tag.X25519:
+                return len(entry) == KEY_ID_LEN + 32 + WRAPPED_LEN
+            case Tag.X_WING:
+                return len(entry) == KEY_ID_LEN + 1120 + WRAPPED_LEN
+            case Tag.SHARE:
+                threshold, shares, number = reader.take(SHARE_LEN)[KEY_ID_LEN:]
+                inner = reader.byte()
+                return (
+                    2 <= threshold <= shares <= MAX_WRAPPED_KEYS
+                    and 1 <= number <= shares
+                    and 1 <= inner <= 127
+                    and inner != Tag.SHARE
+                    and reader.left() >= 1
+                    and has_known_layout(inner, reader.rest())
+                )
             case Tag.NAMED:
                 provider, reference = reader.counted(), reader.counted()
                 printable = all(0x21 <= byte <= 0x7E for byte in provider)
