@@ -14,9 +14,11 @@ mod ciphertext;
 mod commit;
 mod data_key;
 mod deletion;
+mod destroy_version;
 mod entry;
 mod error;
 mod import;
+mod in_use;
 mod inner;
 mod key;
 mod keyring;
@@ -53,6 +55,7 @@ pub use self::data_key::KmsDataKey;
 pub use self::deletion::WaitingPeriod;
 pub use self::error::KmsError;
 pub use self::import::{ImportKeySize, ImportParameters, ParametersForImport};
+pub use self::in_use::{InventoryError, UsageInventory};
 use self::inner::Inner;
 pub use self::key::{
     KeyMetadata, KeyOrigin, KeyState, KeyUsage, KeyVersionMetadata, VersionCause, VersionState,

@@ -52,9 +52,9 @@ pub use keyring::{
 };
 #[doc(inline)]
 pub use kms::{
-    Backup, BackupError, CreateKey, ImportKeySize, ImportParameters, KeyMetadata, KeyState, Kms,
-    KmsBuilder, KmsError, KmsHandle, KmsKeyring, ListKeys, ParametersForImport, RotationPolicy,
-    WaitingPeriod,
+    Backup, BackupError, CreateKey, ImportKeySize, ImportParameters, InventoryError, KeyMetadata,
+    KeyState, Kms, KmsBuilder, KmsError, KmsHandle, KmsKeyring, ListKeys, ParametersForImport,
+    RotationPolicy, UsageInventory, WaitingPeriod,
 };
 pub use names::UnknownName;
 pub use provider::{

@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::Kms;
 use super::cache::Cache;
 use super::error::KmsError;
+use super::in_use::Inventories;
 use super::inner::Inner;
 use super::providers::Providers;
 use super::store_key::OpenStore;
@@ -98,6 +99,7 @@ impl KmsBuilder {
             random: self.random,
             cache: PerProcess::new(Cache::new(self.cached_keys, self.refresh_interval)),
             schedule: PerProcess::new(Schedule::default()),
+            inventories: Inventories::default(),
         }))
     }
 }

@@ -16,6 +16,7 @@ use super::acting::Acting;
 use super::commit::Unit;
 use super::entry::KeyEntry;
 use super::error::KmsError;
+use super::in_use::IfUsed;
 use super::key::VersionState;
 use super::name::KeySelector;
 use super::operation::Operation;
@@ -57,20 +58,34 @@ impl KmsHandle {
     /// Schedules the deletion of a key, and returns its date. Until then the key cannot be used,
     /// and its deletion can be [cancelled](Self::cancel_deletion). What is under it is lost with it.
     ///
+    /// Each [registered inventory](super::Kms::register_inventory) is asked whether anything is
+    /// under the key, now and again when the waiting period is over: what is found then keeps the key
+    /// from being deleted, and is told by each [`tick`](Self::tick).
+    ///
     /// # Errors
     ///
-    /// As [`describe_key`](Self::describe_key), and [`KmsError::InvalidState`].
+    /// As [`describe_key`](Self::describe_key), [`KmsError::InvalidState`], [`KmsError::InUse`] and
+    /// [`KmsError::Inventory`].
     pub fn schedule_deletion<'k>(
         &self,
         key: impl Into<KeySelector<'k>>,
         waiting: WaitingPeriod,
     ) -> Result<Timestamp, KmsError> {
-        let on = self.kms.date().saturating_add(days(waiting.0));
-        self.edit(Operation::ScheduleKeyDeletion, key.into(), |record| {
-            record.state = StoredState::PendingDeletion { on };
-            Ok(())
-        })?;
-        Ok(on)
+        self.schedule(key.into(), waiting, IfUsed::Refuse)
+    }
+
+    /// As [`schedule_deletion`](Self::schedule_deletion), and asks no inventory, now or later: what
+    /// is under the key is lost with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`describe_key`](Self::describe_key), and [`KmsError::InvalidState`].
+    pub fn schedule_deletion_even_if_used<'k>(
+        &self,
+        key: impl Into<KeySelector<'k>>,
+        waiting: WaitingPeriod,
+    ) -> Result<Timestamp, KmsError> {
+        self.schedule(key.into(), waiting, IfUsed::Destroy)
     }
 
     /// Takes back the scheduled deletion of a key. The key is then disabled, or without material if
@@ -89,15 +104,43 @@ impl KmsHandle {
             Ok(())
         })
     }
+
+    fn schedule(
+        &self,
+        key: KeySelector<'_>,
+        waiting: WaitingPeriod,
+        if_used: IfUsed,
+    ) -> Result<Timestamp, KmsError> {
+        let on = self.kms.date().saturating_add(days(waiting.0));
+        let operation = Operation::ScheduleKeyDeletion;
+        self.gate().perform(operation, key, None, |key| {
+            self.kms.check_unused(key.id(), None, if_used)?;
+            key.change(|record| {
+                record.state = StoredState::PendingDeletion {
+                    on,
+                    even_if_used: if_used == IfUsed::Destroy,
+                };
+                Ok(())
+            })
+        })?;
+        Ok(on)
+    }
 }
 
 impl Acting<'_> {
-    /// Begins to destroy a key. Nothing when others were faster.
+    /// Begins to destroy a key, unless it is in use. Nothing when others were faster.
     pub(super) fn begin_destroying(
         &self,
         entry: &KeyEntry,
         now: Timestamp,
     ) -> Result<Option<()>, KmsError> {
+        let if_used = match entry.record.state {
+            StoredState::PendingDeletion {
+                even_if_used: true, ..
+            } => IfUsed::Destroy,
+            _ => IfUsed::Refuse,
+        };
+        self.check_unused(entry.id(), None, if_used)?;
         let mut unit = Unit::new(self);
         for alias in &entry.record.aliases {
             if let Some(read) = self.read_alias(alias)? {

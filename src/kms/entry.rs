@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::error::KmsError;
-use super::key::{KeyMetadata, KeyState, VersionState};
+use super::key::{KeyMetadata, KeyState};
 use super::operation::Operation;
 use super::providers::Providers;
 use super::record::{KeyRecord, VersionRecord};
@@ -92,6 +92,14 @@ impl KeyEntry {
             .ok()
             .and_then(|index| self.versions.get(index));
         found.ok_or_else(|| match self.record.version(number) {
+            Some(VersionRecord {
+                destroyed: Some(on),
+                ..
+            }) => KmsError::VersionDestroyed {
+                key,
+                version: number,
+                on: *on,
+            },
             Some(version) => KmsError::InvalidVersionState {
                 key,
                 version: number,
@@ -121,7 +129,7 @@ impl fmt::Debug for KeyEntry {
 
 impl KeyVersionHandle {
     fn new(record: &KeyRecord, version: &VersionRecord, providers: &Providers) -> Option<Self> {
-        if version.state == VersionState::PendingImport {
+        if version.is_condemned() {
             return None;
         }
         let reference = match version.mechanism {

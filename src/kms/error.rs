@@ -1,4 +1,5 @@
 use super::backup::BackupError;
+use super::in_use::InventoryError;
 use super::key::{KeyOrigin, KeyState, KeyUsage, VersionState};
 use super::name::AliasName;
 use super::operation::Operation;
@@ -121,6 +122,52 @@ pub enum KmsError {
         key: KeyId,
         /// The version.
         version: KeyVersion,
+    },
+    /// There was such a version.
+    #[error(
+        "version {version} of the key {key} was destroyed on {on}; what is under it cannot be opened any more"
+    )]
+    VersionDestroyed {
+        /// The key.
+        key: KeyId,
+        /// The version.
+        version: KeyVersion,
+        /// When it was destroyed.
+        on: Timestamp,
+    },
+    /// The primary version is not destroyed.
+    #[error(
+        "version {version} of the key {key} is primary; rotate the key and rewrap what is under the version first, or schedule the deletion of the key"
+    )]
+    PrimaryVersion {
+        /// The key.
+        key: KeyId,
+        /// The version.
+        version: KeyVersion,
+    },
+    /// What was to be destroyed is in use.
+    #[error("{} is not destroyed because {inventory} has {uses} messages or headers under it; rewrap them under another key or version first, or say that they may be lost by the call whose name ends in even_if_used", named(*.key, *.version))]
+    InUse {
+        /// The key.
+        key: KeyId,
+        /// The version, if it was not the whole key.
+        version: Option<KeyVersion>,
+        /// How many messages and headers for records are under it.
+        uses: u64,
+        /// The name of the inventory that found them.
+        inventory: String,
+    },
+    /// An inventory could not tell whether a key is in use, so nothing was destroyed.
+    #[error(
+        "nothing of the key {key} is destroyed because {inventory} could not tell whether it is in use; see to that, then try again"
+    )]
+    Inventory {
+        /// The key.
+        key: KeyId,
+        /// The name of the inventory.
+        inventory: String,
+        /// Why it could not tell.
+        source: InventoryError,
     },
     /// The version is in a state that forbids it.
     #[error("version {version} of the key {key} is {}", version_advice(*.state))]
@@ -430,10 +477,18 @@ fn advice(state: KeyState, operation: Operation) -> &'static str {
     }
 }
 
+fn named(key: KeyId, version: Option<KeyVersion>) -> String {
+    match version {
+        Some(version) => format!("version {version} of the key {key}"),
+        None => format!("the key {key}"),
+    }
+}
+
 fn version_advice(state: VersionState) -> &'static str {
     match state {
         VersionState::Pending => "not primary yet; promote it first",
         VersionState::Enabled => "past waiting to be promoted; promote a version that waits",
         VersionState::PendingImport => "without material; import it again",
+        VersionState::Destroyed => "destroyed",
     }
 }

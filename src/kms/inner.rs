@@ -6,6 +6,7 @@ use super::cache::Cache;
 use super::commit::{AliasRecord, conflict};
 use super::entry::KeyEntry;
 use super::error::KmsError;
+use super::in_use::Inventories;
 use super::name::{AliasName, KeySelector, Selected};
 use super::providers::Providers;
 use super::record::KeyRecord;
@@ -25,6 +26,7 @@ pub(crate) struct Inner {
     pub(super) random: Arc<dyn RandomSource>,
     pub(super) cache: PerProcess<Cache>,
     pub(super) schedule: PerProcess<Schedule>,
+    pub(super) inventories: Inventories,
 }
 
 /// What was read of an alias.

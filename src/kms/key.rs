@@ -145,6 +145,8 @@ pub struct KeyVersionMetadata {
     pub wraps: u64,
     /// When its material will be destroyed because it was imported to expire.
     pub expires: Option<Timestamp>,
+    /// When it was destroyed, if it was.
+    pub destroyed: Option<Timestamp>,
 }
 
 /// Whether a version of a key can be used.
@@ -157,12 +159,15 @@ pub enum VersionState {
     Enabled,
     /// Its material is not there and can be imported.
     PendingImport,
+    /// It was destroyed: what is under it cannot be opened any more.
+    Destroyed,
 }
 
 named!(VersionState, "version state", {
     Pending => "PENDING",
     Enabled => "ENABLED",
     PendingImport => "PENDING_IMPORT",
+    Destroyed => "DESTROYED",
 });
 
 /// What a version of a key was made for.

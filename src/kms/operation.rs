@@ -29,6 +29,8 @@ pub enum Operation {
     DeleteImportedKeyMaterial,
     /// Tells of a key.
     DescribeKey,
+    /// Destroys an old version of a key. Not an action of AWS.
+    DestroyKeyVersion,
     /// Disables a key.
     DisableKey,
     /// Ends the automatic rotation of a key.
@@ -131,6 +133,7 @@ named!(Operation, "operation", {
     DeleteAlias => "DeleteAlias",
     DeleteImportedKeyMaterial => "DeleteImportedKeyMaterial",
     DescribeKey => "DescribeKey",
+    DestroyKeyVersion => "DestroyKeyVersion",
     DisableKey => "DisableKey",
     DisableKeyRotation => "DisableKeyRotation",
     EnableKey => "EnableKey",
@@ -184,6 +187,7 @@ impl Operation {
         match self {
             Self::CreateKeyVersion
             | Self::Decrypt
+            | Self::DestroyKeyVersion
             | Self::DisableKeyRotation
             | Self::EnableKeyRotation
             | Self::Encrypt

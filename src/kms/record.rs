@@ -62,6 +62,9 @@ pub(crate) enum StoredState {
     PendingImport,
     PendingDeletion {
         on: Timestamp,
+        /// Whether it is deleted although something is under it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        even_if_used: bool,
     },
     /// There is no way back: the versions that are left are to be destroyed, then what the store may
     /// have kept of them is to be erased, then the key is deleted.
@@ -95,7 +98,7 @@ pub(crate) struct VersionRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) promotion: Option<Timestamp>,
     pub(crate) provider: String,
-    /// In the state `PendingImport`: what is still to be destroyed in the provider.
+    /// In the states `PendingImport` and `Destroyed`: what is still to be destroyed in the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) handle: Option<StoredBytes>,
     /// Whether the store may have kept a handle that was here.
@@ -103,6 +106,8 @@ pub(crate) struct VersionRecord {
     pub(crate) erase: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expires: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) destroyed: Option<Timestamp>,
     /// Of material that was imported, for no other is to be imported again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<StoredBytes>,
@@ -234,6 +239,14 @@ impl KeyRecord {
 }
 
 impl VersionRecord {
+    /// Whether its material is not to be used any more; what is still there of it is to be destroyed.
+    pub(super) fn is_condemned(&self) -> bool {
+        matches!(
+            self.state,
+            VersionState::PendingImport | VersionState::Destroyed
+        )
+    }
+
     /// A version that is not primary yet, or waits for its material.
     pub(super) fn new(
         number: KeyVersion,
@@ -257,6 +270,7 @@ impl VersionRecord {
             mechanism: None,
             erase: false,
             expires: None,
+            destroyed: None,
             digest: None,
             wraps: 0,
         };

@@ -8,7 +8,6 @@ use super::acting::Acting;
 use super::commit::{MAX_ATTEMPTS, Unit, conflict};
 use super::entry::KeyEntry;
 use super::error::KmsError;
-use super::key::VersionState;
 use super::operation::Operation;
 use super::record::KeyRecord;
 use super::scan::Scan;
@@ -130,9 +129,7 @@ impl Acting<'_> {
             return Ok(self.go_on_destroying(entry)?.map(|_| ()));
         }
         let mut versions = record.versions.iter();
-        let condemned = versions.find(|version| {
-            version.state == VersionState::PendingImport && version.handle.is_some()
-        });
+        let condemned = versions.find(|version| version.is_condemned() && version.handle.is_some());
         if let Some(version) = condemned {
             self.erase_material(entry, version.number)?;
             return Ok(None);

@@ -111,6 +111,7 @@ const fn row(operation: Operation) -> Option<[Rule; 5]> {
         Op::DeleteAlias                     => [V, V, V, V, V],
         Op::DeleteImportedKeyMaterial       => [E, E, E, V, X],
         Op::DescribeKey                     => [V, V, V, V, V],
+        Op::DestroyKeyVersion               => [P, P, X, X, X],
         Op::DisableKey                      => [V, V, X, X, V],
         Op::DisableKeyRotation              => [P, X, X, P, X],
         Op::EnableKey                       => [V, V, X, X, V],

@@ -33,6 +33,9 @@ pub struct TickReport {
     pub deleted: Vec<KeyId>,
     /// Versions whose imported material has expired.
     pub expired: Vec<(KeyId, KeyVersion)>,
+    /// Versions of which the last trace was destroyed, after a crash or a failure had kept
+    /// [`destroy_version`](KmsHandle::destroy_version) from it.
+    pub destroyed: Vec<(KeyId, KeyVersion)>,
     /// What could not be done. The next tick tries again.
     pub failures: Vec<TickFailure>,
 }
@@ -55,6 +58,7 @@ impl TickReport {
             && self.promoted.is_empty()
             && self.deleted.is_empty()
             && self.expired.is_empty()
+            && self.destroyed.is_empty()
             && self.failures.is_empty()
     }
 }
@@ -125,12 +129,16 @@ impl KmsHandle {
                 })?;
             }
             Due::EraseMaterial(version) => {
-                let operation = Operation::DeleteExpiredKeyMaterial;
+                let record = entry.record.version(version);
+                let is_destroyed = record.is_some_and(|record| record.destroyed.is_some());
+                let (operation, list) = if is_destroyed {
+                    (Operation::DestroyKeyVersion, &mut report.destroyed)
+                } else {
+                    (Operation::DeleteExpiredKeyMaterial, &mut report.expired)
+                };
                 let erased =
                     gate.perform_due(operation, entry, |kms| kms.erase_material(entry, version))?;
-                report
-                    .expired
-                    .extend(erased.filter(|is_gone| *is_gone).map(|_| (key, version)));
+                list.extend(erased.filter(|is_gone| *is_gone).map(|_| (key, version)));
             }
             Due::Promote(version) => {
                 let promoted = gate.perform_due(Operation::RotateKey, entry, |kms| {

@@ -1,5 +1,7 @@
 use super::*;
-use crate::kms::{AliasName, ImportParameters, KeyOrigin, KeyUsage, Operation, VersionState};
+use crate::kms::{
+    AliasName, ImportParameters, InventoryError, KeyOrigin, KeyUsage, Operation, VersionState,
+};
 use crate::store::{Collection, RecordId, RecordKey};
 
 /// One of each. A new variant does not compile until it is listed here.
@@ -42,6 +44,23 @@ fn every_error_of_a_kms() {
         KmsError::NoRotation,
         KmsError::NoVersion { key, version },
         KmsError::PendingVersion { key, version },
+        KmsError::VersionDestroyed {
+            key,
+            version,
+            on: Timestamp::UNIX_EPOCH,
+        },
+        KmsError::PrimaryVersion { key, version },
+        KmsError::InUse {
+            key,
+            version: Some(version),
+            uses: 3,
+            inventory: "the directory /srv/files".to_owned(),
+        },
+        KmsError::Inventory {
+            key,
+            inventory: "the directory /srv/files".to_owned(),
+            source: InventoryError::new("no permission"),
+        },
         KmsError::AliasExists {
             alias: alias(),
             key,
@@ -240,6 +259,10 @@ fn assert_listed(error: &KmsError) {
         | KmsError::NoRotation
         | KmsError::NoVersion { .. }
         | KmsError::InvalidVersionState { .. }
+        | KmsError::VersionDestroyed { .. }
+        | KmsError::PrimaryVersion { .. }
+        | KmsError::InUse { .. }
+        | KmsError::Inventory { .. }
         | KmsError::PendingVersion { .. }
         | KmsError::AliasExists { .. }
         | KmsError::InvalidName { .. }

@@ -7,7 +7,6 @@ use zeroize::Zeroizing;
 use crate::crypto::KEY_LEN;
 use crate::kms::error::KmsError;
 use crate::kms::inner::Inner;
-use crate::kms::key::VersionState;
 use crate::kms::record::{KeyRecord, StoredBytes, Unreadable, VersionRecord};
 use crate::kms::scan::Scan;
 use crate::kms::store_key::StoreRecord;
@@ -124,8 +123,7 @@ impl KeyRecord {
         one_time: &SoftwareKeyProvider,
     ) -> Result<(), KmsError> {
         let is_dying = self.deleted().is_some();
-        let is_condemned =
-            |version: &VersionRecord| is_dying || version.state == VersionState::PendingImport;
+        let is_condemned = |version: &VersionRecord| is_dying || version.is_condemned();
         for version in &mut self.versions {
             let is_of_software =
                 software.is_some_and(|software| software.name() == version.provider);

@@ -3,7 +3,7 @@
 use super::{KeyRecord, StoredState, VersionRecord};
 use crate::clock::Timestamp;
 use crate::format::KeyVersion;
-use crate::kms::key::{VersionCause, VersionState};
+use crate::kms::key::VersionCause;
 
 /// Work to be done on a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl KeyRecord {
         let first = match self.state {
             StoredState::Deleted { .. } => return None,
             StoredState::Destroying { since } => return Some((since, Due::GoOnDestroying)),
-            StoredState::PendingDeletion { on } => Some((on, Due::BeginDestroying)),
+            StoredState::PendingDeletion { on, .. } => Some((on, Due::BeginDestroying)),
             StoredState::Enabled => self.promotion_or_rotation(),
             StoredState::Disabled | StoredState::PendingImport => None,
         };
@@ -73,7 +73,7 @@ impl KeyRecord {
 
 impl VersionRecord {
     fn due(&self) -> Option<(Timestamp, Due)> {
-        if self.state == VersionState::PendingImport {
+        if self.is_condemned() {
             return (self.handle.is_some() || self.erase)
                 .then_some((Timestamp::UNIX_EPOCH, Due::EraseMaterial(self.number)));
         }

@@ -17,7 +17,7 @@ impl KeyRecord {
             aliases: self.aliases.clone(),
             created: self.created,
             deletion_date: match self.state {
-                StoredState::PendingDeletion { on } => Some(on),
+                StoredState::PendingDeletion { on, .. } => Some(on),
                 _ => None,
             },
             material_expires: self
@@ -43,6 +43,7 @@ impl KeyRecord {
                 provider: version.provider.clone(),
                 wraps: version.wraps,
                 expires: version.expires,
+                destroyed: version.destroyed,
             })
             .collect()
     }

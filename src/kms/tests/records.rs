@@ -34,6 +34,7 @@ fn record() -> KeyRecord {
             handle: Some(StoredBytes::new(b"handle")),
             erase: false,
             expires: None,
+            destroyed: None,
             digest: None,
             mechanism: None,
             wraps: 0,

@@ -24,6 +24,7 @@ Decrypt                             +       x           x              x        
 DeleteAlias                         +       +           +              +           +
 DeleteImportedKeyMaterial           e       e           e              +           x     *
 DescribeKey                         +       +           +              +           +
+DestroyKeyVersion                   p       p           x              x           x     *
 DisableKey                          +       +           x              x           +
 DisableKeyRotation                  p       x           x              x           x
 EnableKey                           +       +           x              x           +
