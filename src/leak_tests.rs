@@ -219,6 +219,10 @@ fn every_error_variant() {
             provider: provider(),
             operation: "sign",
         },
+        ProviderError::Refused {
+            provider: provider(),
+            source: source().into(),
+        },
         ProviderError::Unavailable {
             provider: provider(),
             source: source().into(),
@@ -357,6 +361,7 @@ fn assert_listed(error: &Error) {
             | ProviderError::InvalidKeyMaterial { .. }
             | ProviderError::Denied { .. }
             | ProviderError::Unsupported { .. }
+            | ProviderError::Refused { .. }
             | ProviderError::Unavailable { .. }
             | ProviderError::Random(_) => {}
         },

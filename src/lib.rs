@@ -57,6 +57,8 @@ pub use kms::{
     RotationPolicy, UsageInventory, WaitingPeriod,
 };
 pub use names::UnknownName;
+#[cfg(feature = "pkcs11")]
+pub use provider::pkcs11;
 pub use provider::{
     Capabilities, CreateKeyRequest, GenerateDataKeyRequest, GeneratedDataKey, ImportKeyRequest,
     InvalidPassphraseRecord, InvalidPublicKey, KeyCacheStats, KeyDescription, KeyHandle,

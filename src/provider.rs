@@ -4,6 +4,8 @@ mod answer;
 mod capabilities;
 mod error;
 mod handle;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 mod public_key;
 mod request;
 mod software;

@@ -70,6 +70,15 @@ pub enum ProviderError {
         /// What was asked.
         operation: &'static str,
     },
+    /// The provider refused the call, and would refuse it again: by its configuration, the key's
+    /// attributes, or a login that failed.
+    #[error("the {provider} provider refuses: {source}")]
+    Refused {
+        /// The provider's name.
+        provider: String,
+        /// Why, and what to do.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The provider could not be reached, or did not answer as it should. Retrying may help.
     #[error("the {provider} provider is unavailable; try again, and check that it can be reached")]
     Unavailable {

@@ -113,6 +113,10 @@ pub(super) fn retold(error: &Error) -> Option<Error> {
             provider: provider.clone(),
             reason: reason.clone(),
         },
+        ProviderError::Refused { provider, source } => ProviderError::Refused {
+            provider: provider.clone(),
+            source: source.to_string().into(),
+        },
         ProviderError::Unavailable { provider, source } => ProviderError::Unavailable {
             provider: provider.clone(),
             source: source.to_string().into(),

@@ -1,0 +1,159 @@
+//! Keys of the token, found by their ids.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+
+use super::error::Pkcs11Error;
+use super::failure::Failure;
+
+/// A key of the token, by what it is and its `CKA_ID`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct KeyName {
+    class: Class,
+    id: Box<[u8]>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Class {
+    Secret,
+    Private,
+    Public,
+}
+
+impl KeyName {
+    pub(super) fn secret(id: &[u8]) -> Self {
+        Self::new(Class::Secret, id)
+    }
+
+    pub(super) fn private(id: &[u8]) -> Self {
+        Self::new(Class::Private, id)
+    }
+
+    pub(super) fn public(id: &[u8]) -> Self {
+        Self::new(Class::Public, id)
+    }
+
+    fn new(class: Class, id: &[u8]) -> Self {
+        Self {
+            class,
+            id: id.into(),
+        }
+    }
+
+    pub(super) fn id(&self) -> &[u8] {
+        &self.id
+    }
+
+    /// Finds it: exactly one key must be it.
+    pub(super) fn find(&self, session: &Session) -> Result<ObjectHandle, Failure> {
+        let found = session.find_objects(&[
+            Attribute::Class(match self.class {
+                Class::Secret => ObjectClass::SECRET_KEY,
+                Class::Private => ObjectClass::PRIVATE_KEY,
+                Class::Public => ObjectClass::PUBLIC_KEY,
+            }),
+            Attribute::Token(true),
+            Attribute::Id(self.id.to_vec()),
+        ])?;
+        match found[..] {
+            [key] => Ok(key),
+            [] => Err(Failure::NotFound),
+            _ => Err(Failure::Runtime(Pkcs11Error::SeveralKeys {
+                id: self.to_string(),
+                count: found.len(),
+            })),
+        }
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({self})", self.class)
+    }
+}
+
+/// What is known of keys that were found.
+///
+/// A handle is good until handles may have changed: with the module initialised anew, or a login. A
+/// canary is good for as long as the key.
+#[derive(Debug, Default)]
+pub(super) struct KnownKeys {
+    known: RwLock<HashMap<KeyName, Known>>,
+    era: AtomicU64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    handle: ObjectHandle,
+    era: u64,
+    /// None where the key makes none.
+    pub(super) canary: Option<Arc<[u8]>>,
+}
+
+/// More keys than that are not kept in mind.
+const MAX_KNOWN: usize = 10_000;
+
+impl KnownKeys {
+    /// The handle of a key, if it is still good.
+    pub(super) fn handle(&self, name: &KeyName) -> Option<ObjectHandle> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(name)
+            .filter(|known| known.era == self.era())
+            .map(|known| known.handle)
+    }
+
+    /// What was known of a key when it was last found.
+    pub(super) fn last_known(&self, name: &KeyName) -> Option<Known> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(name).cloned()
+    }
+
+    /// Handles found from now on are of this era until the next begins.
+    pub(super) fn era(&self) -> u64 {
+        self.era.load(Ordering::Acquire)
+    }
+
+    pub(super) fn remember(
+        &self,
+        name: &KeyName,
+        handle: ObjectHandle,
+        era: u64,
+        canary: Option<Arc<[u8]>>,
+    ) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_KNOWN && !known.contains_key(name) {
+            known.clear();
+        }
+        known.insert(
+            name.clone(),
+            Known {
+                handle,
+                era,
+                canary,
+            },
+        );
+    }
+
+    /// The key was destroyed, by us.
+    pub(super) fn forget(&self, name: &KeyName) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.remove(name);
+    }
+
+    /// All handles may have changed.
+    pub(super) fn begin_era(&self) {
+        self.era.fetch_add(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,248 @@
+//! The token, used with patience: what fails for a reason that passes is tried once more.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cryptoki::context::Pkcs11;
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::Session;
+use cryptoki::slot::Slot;
+
+use super::canary::Canary;
+use super::config::Pkcs11Config;
+use super::error::Pkcs11Error;
+use super::failure::{Again, Failure, Verdict};
+use super::module::Module;
+use super::objects::KeyName;
+use super::pool::{Access, Want};
+use super::session::{Connection, Lease};
+use super::slot::TokenDescription;
+use crate::fork::PerProcess;
+use crate::provider::ProviderError;
+
+/// A token, and this process's sessions with it. Clones share them.
+///
+/// What is done with a session is given as an action, which may be run twice: on a session that was
+/// used before, and if that fails in a way that passes, on a new one. An action must not use the
+/// token again except through what it is given.
+#[derive(Clone)]
+pub(super) struct Token(Arc<Shared>);
+
+struct Shared {
+    module: Arc<Module>,
+    connection: PerProcess<Connection>,
+}
+
+impl Token {
+    /// Loads the module, finds the token and logs in.
+    pub(super) fn open(config: Pkcs11Config) -> Result<Self, Pkcs11Error> {
+        let module = Module::load(&config.module)?;
+        let connection = Connection::new(Arc::new(config), Arc::clone(&module));
+        let token = Self(Arc::new(Shared {
+            module,
+            connection: PerProcess::new(connection),
+        }));
+        match token.connection().lease(Access::ReadOnly, Want::Any) {
+            Ok(lease) => lease.give_back(),
+            Err(failure) => return Err(failure.into_pkcs11_error()),
+        }
+        Ok(token)
+    }
+
+    /// Runs an action with a session.
+    pub(super) fn with_session<T>(
+        &self,
+        access: Access,
+        mut action: impl FnMut(&Session) -> Result<T, Failure>,
+    ) -> Result<T, ProviderError> {
+        self.run(access, |lease, _| action(lease.session()?))
+            .map_err(|failed| failed.failure.into_provider_error())
+    }
+
+    /// Runs an action with a key, on a session that may only read.
+    ///
+    /// The canary proves that the key is the one that it was, when it is found anew; and when
+    /// unwrapping fails for no clear reason, that the token works and the reason is in what was to
+    /// be unwrapped. Without one, such a failure is an outage.
+    pub(super) fn with_key<T>(
+        &self,
+        name: &KeyName,
+        canary: Option<&dyn Canary>,
+        mut action: impl FnMut(&Session, ObjectHandle) -> Result<T, Failure>,
+    ) -> Result<T, ProviderError> {
+        let result = self.run(Access::ReadOnly, |lease, want| {
+            let key = match want {
+                Want::Any => self.key(lease, name, canary)?,
+                Want::New => self.find_key(lease, name, canary)?,
+            };
+            action(lease.session()?, key)
+        });
+        let Failed { failure, verdict } = match result {
+            Ok(done) => return Ok(done),
+            Err(failed) => failed,
+        };
+        if verdict != Verdict::Suspect {
+            return Err(failure.into_provider_error());
+        }
+        match canary.map(|canary| self.look_at(name, canary)) {
+            Some(Ok(())) => Err(ProviderError::Rejected),
+            Some(Err(error @ ProviderError::Refused { .. })) => Err(error),
+            _ => Err(failure.into_provider_error()),
+        }
+    }
+
+    /// Runs an action with the module itself and the slot that the token is in.
+    pub(super) fn on_slot<T>(
+        &self,
+        mut action: impl FnMut(&Pkcs11, Slot) -> Result<T, Failure>,
+    ) -> Result<T, ProviderError> {
+        self.run(Access::ReadOnly, |lease, _| {
+            action(lease.context(), lease.token().slot)
+        })
+        .map_err(|failed| failed.failure.into_provider_error())
+    }
+
+    /// The key was destroyed.
+    pub(super) fn forget_key(&self, name: &KeyName) {
+        self.connection().keys.forget(name);
+    }
+
+    /// Takes the PIN from its source anew, and tries it even if one like it was refused before.
+    pub(super) fn log_in_anew(&self) -> Result<(), Pkcs11Error> {
+        self.connection()
+            .log_in_anew()
+            .map_err(Failure::into_pkcs11_error)
+    }
+
+    /// The token as it was last found.
+    pub(super) fn description(&self) -> Option<TokenDescription> {
+        self.connection().description()
+    }
+
+    fn connection(&self) -> &Connection {
+        self.0.connection.get()
+    }
+
+    /// Runs an action, and once more on a new session where that may help.
+    fn run<T>(
+        &self,
+        access: Access,
+        mut action: impl FnMut(&Lease<'_>, Want) -> Result<T, Failure>,
+    ) -> Result<T, Failed> {
+        let first = match self.run_once(access, Want::Any, &mut action) {
+            Ok(done) => return Ok(done),
+            Err(failure) => failure,
+        };
+        let class = first.class();
+        let doubtful = matches!(class.verdict, Verdict::Rejected | Verdict::NotFound);
+        if class.again == Again::No && !doubtful {
+            return Err(first.into());
+        }
+        self.run_once(access, Want::New, &mut action)
+            .map_err(Failed::from)
+    }
+
+    fn run_once<T>(
+        &self,
+        access: Access,
+        want: Want,
+        action: &mut impl FnMut(&Lease<'_>, Want) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let lease = self.connection().lease_or_recover(access, want)?;
+        match action(&lease, want) {
+            Ok(done) => {
+                lease.give_back();
+                Ok(done)
+            }
+            Err(failure) => {
+                let failure = failure.of(&lease);
+                lease.discard(failure.class().session);
+                Err(failure)
+            }
+        }
+    }
+
+    fn key(
+        &self,
+        lease: &Lease<'_>,
+        name: &KeyName,
+        canary: Option<&dyn Canary>,
+    ) -> Result<ObjectHandle, Failure> {
+        match self.connection().keys.handle(name) {
+            Some(key) => Ok(key),
+            None => self.find_key(lease, name, canary),
+        }
+    }
+
+    /// Finds a key, and makes sure that it is the one that it was.
+    fn find_key(
+        &self,
+        lease: &Lease<'_>,
+        name: &KeyName,
+        canary: Option<&dyn Canary>,
+    ) -> Result<ObjectHandle, Failure> {
+        let keys = &self.connection().keys;
+        let era = keys.era();
+        let session = lease.session()?;
+        let key = match name.find(session) {
+            Err(Failure::NotFound) if !lease.is_logged_in()? => return Err(Failure::LoggedOut),
+            found => found?,
+        };
+        let laid = keys.last_known(name).and_then(|known| known.canary);
+        let laid = match (canary, laid) {
+            (None, laid) => laid,
+            (Some(canary), None) => canary.lay(session, key)?.map(Arc::from),
+            (Some(canary), Some(laid)) => {
+                match canary.check(session, key, &laid) {
+                    Err(failure) if failure.class().verdict == Verdict::Rejected => {
+                        return Err(Failure::Runtime(Pkcs11Error::OtherKey {
+                            id: name.to_string(),
+                        }));
+                    }
+                    checked => checked?,
+                }
+                Some(laid)
+            }
+        };
+        keys.remember(name, key, era, laid);
+        Ok(key)
+    }
+
+    /// Whether the token and a key in it work.
+    fn look_at(&self, name: &KeyName, canary: &dyn Canary) -> Result<(), ProviderError> {
+        let looked = self.run_once(Access::ReadOnly, Want::New, &mut |lease, _| {
+            let key = self.find_key(lease, name, Some(canary))?;
+            let known = self.connection().keys.last_known(name);
+            match known.and_then(|known| known.canary) {
+                Some(laid) => canary.check(lease.session()?, key, &laid),
+                None => Err(Failure::Answer("the key makes no canary")),
+            }
+        });
+        looked.map_err(Failure::into_provider_error)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({}", self.0.module.path().display())?;
+        if let Some(description) = self.description() {
+            write!(f, ", {description}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// A failure that is final, and what it means.
+struct Failed {
+    failure: Failure,
+    verdict: Verdict,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self {
+            verdict: failure.class().verdict,
+            failure,
+        }
+    }
+}
