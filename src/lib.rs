@@ -11,6 +11,7 @@
     )
 )]
 
+pub mod audit;
 mod clock;
 mod context;
 mod crypto;

@@ -1,0 +1,126 @@
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::AuditError;
+use super::event::random_id;
+use super::line::LineHash;
+use crate::clock::Timestamp;
+use crate::rng::{RandomError, RandomSource};
+
+random_id! {
+    /// Names a trail: its first line has it, and the first line of each of its files.
+    TrailId
+}
+
+/// The end of a trail, or what was its end at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tail {
+    /// The trail.
+    pub trail: TrailId,
+    /// The sequence of the last line.
+    pub sequence: u64,
+    /// The hash of the last line.
+    pub hash: LineHash,
+}
+
+impl Tail {
+    /// Puts one together, for those who implement a sink.
+    #[must_use]
+    pub fn new(trail: TrailId, sequence: u64, hash: LineHash) -> Self {
+        Self {
+            trail,
+            sequence,
+            hash,
+        }
+    }
+}
+
+/// What was the end of a trail at some time, to be kept where whoever writes the trail cannot
+/// change it: it shows whether lines were cut off since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TrailHead {
+    /// The trail.
+    pub trail: TrailId,
+    /// The sequence of the line that was the last.
+    pub sequence: u64,
+    /// The hash of that line.
+    #[serde(with = "hash_text")]
+    pub hash: LineHash,
+    /// When it was.
+    pub time: Timestamp,
+}
+
+impl TrailHead {
+    /// Puts one together.
+    #[must_use]
+    pub fn new(tail: Tail, time: Timestamp) -> Self {
+        Self {
+            trail: tail.trail,
+            sequence: tail.sequence,
+            hash: tail.hash,
+            time,
+        }
+    }
+}
+
+/// Where heads of trails are kept. A [`Kms`](crate::Kms) keeps them in its key store, sealed.
+///
+/// # Contract
+///
+/// [`save`](Self::save) is durable when it returns, and never replaces a head by one of the same trail with
+/// a lower sequence: several processes may save heads of one trail, in any order.
+/// [`load`](Self::load) returns what was saved, or an error; never nothing where there was a head.
+pub trait HeadStore: fmt::Debug + Send + Sync {
+    /// The head of a trail, if one was saved.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`] when it cannot tell.
+    fn load(&self, trail: TrailId) -> Result<Option<TrailHead>, AuditError>;
+
+    /// Saves a head.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`] when it was not saved.
+    fn save(&self, head: &TrailHead) -> Result<(), AuditError>;
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<T: HeadStore + ?Sized> HeadStore for Arc<T> {
+    fn load(&self, trail: TrailId) -> Result<Option<TrailHead>, AuditError> {
+        (**self).load(trail)
+    }
+
+    fn save(&self, head: &TrailHead) -> Result<(), AuditError> {
+        (**self).save(head)
+    }
+}
+
+mod hash_text {
+    use std::borrow::Cow;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::LineHash;
+
+    pub(super) fn serialize<S: Serializer>(
+        hash: &LineHash,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(hash)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<LineHash, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        LineHash::from_hex(&text).ok_or_else(|| D::Error::custom("a hash is 64 hexadecimal digits"))
+    }
+}

@@ -1,0 +1,176 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::group::Group;
+use super::{AuditTrail, Checkpoints, Inner};
+use crate::audit::batch::ChainRules;
+use crate::audit::checkpoint::CheckpointSigner;
+use crate::audit::error::AuditError;
+use crate::audit::head::HeadStore;
+use crate::audit::line::ContextValues;
+use crate::audit::sink::AuditSink;
+use crate::audit::{AuditKey, TrailId};
+use crate::clock::{Clock, SystemClock};
+use crate::fork::PerProcess;
+use crate::rng::{RandomSource, SystemRandom};
+
+/// Puts an [`AuditTrail`] together. Given to a [`KmsBuilder`](crate::KmsBuilder), it needs no
+/// key, head store or clock: it has those of the KMS.
+#[derive(Debug)]
+#[must_use]
+pub struct AuditTrailBuilder {
+    sink: Option<Arc<dyn AuditSink>>,
+    key: Option<AuditKey>,
+    signer: CheckpointSigner,
+    checkpoint_every: u64,
+    checkpoint_interval: Duration,
+    values: ContextValues,
+    patience: Duration,
+    heads: Option<Arc<dyn HeadStore>>,
+    clock: Option<Arc<dyn Clock>>,
+    random: Option<Arc<dyn RandomSource>>,
+}
+
+/// What the trail of a KMS has of it.
+pub(crate) struct KmsParts {
+    pub(crate) key: AuditKey,
+    pub(crate) heads: Arc<dyn HeadStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn RandomSource>,
+}
+
+impl AuditTrailBuilder {
+    /// How many lines there are between two checkpoints, unless set otherwise.
+    pub const DEFAULT_CHECKPOINT_LINES: u64 = 1000;
+    /// How much time passes between two checkpoints, unless set otherwise: a minute.
+    pub const DEFAULT_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+    /// How long a write waits for other threads, unless set otherwise: half a millisecond.
+    pub const DEFAULT_PATIENCE: Duration = Duration::from_micros(500);
+
+    pub(super) fn new(sink: Option<Arc<dyn AuditSink>>) -> Self {
+        Self {
+            sink,
+            key: None,
+            signer: CheckpointSigner::mac(),
+            checkpoint_every: Self::DEFAULT_CHECKPOINT_LINES,
+            checkpoint_interval: Self::DEFAULT_CHECKPOINT_INTERVAL,
+            values: ContextValues::default(),
+            patience: Self::DEFAULT_PATIENCE,
+            heads: None,
+            clock: None,
+            random: None,
+        }
+    }
+
+    /// The secret of the trail.
+    pub fn key(mut self, key: AuditKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// What signs checkpoints, in place of MACs.
+    pub fn signed_by(mut self, signer: CheckpointSigner) -> Self {
+        self.signer = signer;
+        self
+    }
+
+    /// Writes a checkpoint after so many lines, and with the first record after so much time, in
+    /// place of [`DEFAULT_CHECKPOINT_LINES`](Self::DEFAULT_CHECKPOINT_LINES) and
+    /// [`DEFAULT_CHECKPOINT_INTERVAL`](Self::DEFAULT_CHECKPOINT_INTERVAL). With each checkpoint the
+    /// head of the trail is saved.
+    pub fn checkpoint_every(mut self, lines: u64, interval: Duration) -> Self {
+        self.checkpoint_every = lines;
+        self.checkpoint_interval = interval;
+        self
+    }
+
+    /// How values of encryption contexts are recorded.
+    pub fn context_values(mut self, values: ContextValues) -> Self {
+        self.values = values;
+        self
+    }
+
+    /// How long a write waits at most for the threads that shared the last one, in place of
+    /// [`DEFAULT_PATIENCE`](Self::DEFAULT_PATIENCE). One thread alone never waits.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Where the head of the trail is kept.
+    pub fn heads(mut self, heads: impl HeadStore + 'static) -> Self {
+        self.heads = Some(Arc::new(heads));
+        self
+    }
+
+    /// Takes the time from `clock` in place of [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Takes ids from `random` in place of [`SystemRandom`].
+    pub fn random(mut self, random: impl RandomSource + 'static) -> Self {
+        self.random = Some(Arc::new(random));
+        self
+    }
+
+    /// Adds what a KMS has and was not set otherwise: its key, the place for heads, its clock and
+    /// random source.
+    pub(crate) fn for_kms(mut self, parts: KmsParts) -> Self {
+        self.key.get_or_insert(parts.key);
+        self.heads.get_or_insert(parts.heads);
+        self.clock.get_or_insert(parts.clock);
+        self.random.get_or_insert(parts.random);
+        self
+    }
+
+    /// Opens the trail, to go on with what the sink has.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError::Setting`] without a [`key`](Self::key), [`AuditError::Truncated`] when the sink
+    /// has less than the saved head says, and the failures of the sink and the head store.
+    pub fn open(self) -> Result<AuditTrail, AuditError> {
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let random = self.random.unwrap_or_else(|| Arc::new(SystemRandom));
+        let sink = self.sink.ok_or(AuditError::Setting {
+            what: "this audit trail is kept in the store of a KMS; give it to the builder of that KMS",
+        })?;
+        let key = self.key.ok_or(AuditError::Setting {
+            what: "an audit trail outside of a KMS needs a key; give it one, and keep that",
+        })?;
+        if let (Some(heads), Some(tail)) = (&self.heads, sink.tail()?)
+            && let Some(head) = heads.load(tail.trail)?
+            && head.sequence > tail.sequence
+        {
+            return Err(AuditError::Truncated {
+                sink: sink.name(),
+                head: head.sequence,
+                end: tail.sequence,
+            });
+        }
+        let checkpoints = Checkpoints::default();
+        let now = clock.unix_time().as_unix_millis();
+        checkpoints.last.store(now, Ordering::Relaxed);
+        Ok(AuditTrail(Arc::new(Inner {
+            sink,
+            rules: ChainRules {
+                key,
+                signer: self.signer,
+                checkpoint_every: self.checkpoint_every,
+                seed: *TrailId::generate(random.as_ref())?.as_bytes(),
+                begun: AtomicU64::new(0),
+                overdue: AtomicBool::new(false),
+            },
+            values: self.values,
+            checkpoint_interval: self.checkpoint_interval,
+            heads: self.heads,
+            clock,
+            random,
+            group: PerProcess::new(Group::new(self.patience)),
+            checkpoints,
+        })))
+    }
+}
