@@ -17,6 +17,7 @@ mod deletion;
 mod destroy_version;
 mod entry;
 mod error;
+mod grant;
 mod import;
 mod in_use;
 mod inner;
@@ -54,6 +55,10 @@ pub use self::ciphertext::{Ciphertext, Decrypted};
 pub use self::data_key::KmsDataKey;
 pub use self::deletion::WaitingPeriod;
 pub use self::error::KmsError;
+pub use self::grant::{
+    CreateGrant, GivenGrant, Grant, GrantConstraint, GrantId, GrantPage, GrantToken,
+    InvalidGrantToken, ListGrants,
+};
 pub use self::import::{ImportKeySize, ImportParameters, ParametersForImport};
 pub use self::in_use::{InventoryError, UsageInventory};
 use self::inner::Inner;

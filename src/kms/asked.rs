@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::grant::{CreateGrant, GrantId};
 use super::key::{KeyOrigin, KeyUsage};
 use super::name::{AliasName, Principal};
 use super::operation::Operation;
@@ -38,11 +39,12 @@ pub(crate) struct Parameters<'a> {
     pub(super) wrapping: Option<ImportWrapping>,
     /// Of imported material: whether it expires, and when.
     pub(super) expires: Option<Option<Timestamp>>,
-    pub(super) grantee: Option<&'a Principal>,
+    /// The grant that is to be given.
+    pub(super) grant: Option<&'a CreateGrant>,
+    /// The grant that is to end.
+    pub(super) grant_id: Option<GrantId>,
+    /// Whose grants are to be listed.
     pub(super) retiring_principal: Option<&'a Principal>,
-    pub(super) grant_operations: &'a [Operation],
-    /// `EncryptionContextEquals` or `EncryptionContextSubset`.
-    pub(super) grant_constraint: Option<&'static str>,
     pub(super) bypasses_lockout_check: Option<bool>,
     pub(super) re_encrypts_on_same_key: Option<bool>,
 }

@@ -93,6 +93,11 @@ impl Cache {
         self.read().keys.get(&id).cloned()
     }
 
+    /// The last state of a key that is known of, also if it is outdated.
+    pub(super) fn last_key(&self, id: KeyId) -> Option<Arc<KeyEntry>> {
+        self.read().keys.last(&id).cloned()
+    }
+
     pub(super) fn alias(&self, name: &str) -> Option<KeyId> {
         self.read().aliases.get(name).copied()
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::acting::Acting;
 use super::entry::KeyEntry;
 use super::error::KmsError;
+use super::grant::{GrantRecord, KeyGrants};
 use super::name::AliasName;
 use super::record::KeyRecord;
 use crate::format::KeyId;
@@ -39,7 +40,7 @@ impl AliasRecord {
 pub(super) struct Unit<'k> {
     kms: Acting<'k>,
     transaction: Transaction,
-    keys: Vec<KeyRecord>,
+    keys: Vec<(KeyRecord, Option<KeyGrants>)>,
     aliases: Vec<(AliasName, Option<KeyId>)>,
 }
 
@@ -55,13 +56,35 @@ impl<'k> Unit<'k> {
 
     /// Writes the record of a new key.
     pub(super) fn create_key(self, record: KeyRecord) -> Self {
-        self.put_key(Expected::Absent, record)
+        self.put_key(Expected::Absent, record, None)
     }
 
     /// Writes the record of a key anew.
     pub(super) fn update_key(self, before: &KeyEntry, mut record: KeyRecord) -> Self {
         record.generation = before.record.generation.saturating_add(1);
-        self.put_key(Expected::Revision(before.revision), record)
+        self.put_key(Expected::Revision(before.revision), record, None)
+    }
+
+    /// Writes the record of a key anew, with these grants in place of those that it had.
+    pub(super) fn update_grants(self, before: &KeyEntry, grants: KeyGrants) -> Self {
+        let mut record = before.record.clone();
+        record.grants = grants.summary();
+        record.generation = before.record.generation.saturating_add(1);
+        self.put_key(Expected::Revision(before.revision), record, Some(grants))
+    }
+
+    /// Writes the record of a new grant.
+    pub(super) fn create_grant(mut self, grant: &GrantRecord) -> Result<Self, KmsError> {
+        let address = GrantRecord::address(grant.key, grant.grant)?;
+        let bytes = self.kms.store_key.codec.encode(&address, grant);
+        self.transaction = self.transaction.put(address, Expected::Absent, bytes);
+        Ok(self)
+    }
+
+    /// Takes the record of a grant away.
+    pub(super) fn delete_grant(mut self, address: RecordKey, revision: Revision) -> Self {
+        self.transaction = self.transaction.delete(address, revision);
+        self
     }
 
     /// Gives an alias to a key.
@@ -130,17 +153,23 @@ impl<'k> Unit<'k> {
         let entries: Vec<_> = self
             .keys
             .into_iter()
-            .map(|record| self.kms.entry(record, revision))
+            .map(|(record, grants)| {
+                let entry = self.kms.entry(record, revision);
+                if let Some(grants) = grants {
+                    entry.learn_grants(Arc::new(grants));
+                }
+                entry
+            })
             .collect();
         self.kms.cache().committed(revision, &entries, self.aliases);
         Ok(entries)
     }
 
-    fn put_key(mut self, expected: Expected, record: KeyRecord) -> Self {
+    fn put_key(mut self, expected: Expected, record: KeyRecord, grants: Option<KeyGrants>) -> Self {
         let address = KeyRecord::address(record.key);
         let bytes = self.kms.store_key.codec.encode(&address, &record);
         self.transaction = self.transaction.put(address, expected, bytes);
-        self.keys.push(record);
+        self.keys.push((record, grants));
         self
     }
 }

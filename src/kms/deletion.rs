@@ -2,7 +2,7 @@
 //!
 //! A key is deleted in steps, each of which can be done again after a crash:
 //!
-//! 1. The record says that the key is being destroyed, and its aliases are gone. There is no way
+//! 1. The record says that the key is being destroyed, and its aliases and grants are gone. There is no way
 //!    back; every use says that the key was deleted.
 //! 2. The provider destroys each version. One that it does not know any more is destroyed.
 //! 3. The record no longer has the handles.
@@ -150,9 +150,13 @@ impl Acting<'_> {
                 unit = unit.delete_alias(read.revision, alias.clone())?;
             }
         }
+        let Some(unit) = self.delete_grants(unit, entry)? else {
+            return Ok(None);
+        };
         let mut record = entry.record.clone();
         record.state = StoredState::Destroying { since: now };
         record.aliases.clear();
+        record.grants = None;
         Ok(unit.update_key(entry, record).commit()?.map(drop))
     }
 

@@ -1,10 +1,11 @@
 //! A key as it is kept in memory, ready to be used.
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
 use super::error::KmsError;
+use super::grant::KeyGrants;
 use super::key::{KeyMetadata, KeyState};
 use super::operation::Operation;
 use super::providers::Providers;
@@ -26,6 +27,8 @@ pub(crate) struct KeyEntry {
     versions: Vec<KeyVersionHandle>,
     /// What the primary version wrapped in this process.
     meter: Arc<Meter>,
+    /// The grants that the record speaks of, once they were asked for.
+    grants: OnceLock<Arc<KeyGrants>>,
 }
 
 /// A version of a key, and where it can be used. Cloning is cheap.
@@ -63,7 +66,18 @@ impl KeyEntry {
             meter: usage.meter(record.key, record.primary),
             revision,
             record,
+            grants: OnceLock::new(),
         }
+    }
+
+    /// Its grants, if they were read.
+    pub(super) fn known_grants(&self) -> Option<Arc<KeyGrants>> {
+        self.grants.get().cloned()
+    }
+
+    /// Takes in its grants, and returns them.
+    pub(super) fn learn_grants(&self, grants: Arc<KeyGrants>) -> Arc<KeyGrants> {
+        Arc::clone(self.grants.get_or_init(|| grants))
     }
 
     pub(crate) fn id(&self) -> KeyId {

@@ -1,4 +1,5 @@
 use super::backup::BackupError;
+use super::grant::GrantId;
 use super::in_use::InventoryError;
 use super::key::{KeyOrigin, KeyState, KeyUsage, VersionState};
 use super::name::AliasName;
@@ -46,6 +47,27 @@ pub enum KmsError {
         /// The store's name.
         store: String,
     },
+    /// The key has no such grant: it has ended, or there never was one.
+    #[error(
+        "the key {key} has no grant {grant}; it has ended already, or it is one of another key"
+    )]
+    NoGrant {
+        /// The grant.
+        grant: GrantId,
+        /// The key.
+        key: KeyId,
+    },
+    /// A grant was asked for that cannot be given.
+    #[error("the grant cannot be given: {reason}")]
+    InvalidGrant {
+        /// What is wrong with it, and what to do.
+        reason: &'static str,
+    },
+    /// The token is of no grant of this store.
+    #[error(
+        "the grant token was not given by this store, or was changed; give the one that create_grant gave, or name the grant by its id"
+    )]
+    InvalidGrantToken,
     /// There is no such alias.
     #[error("no {alias} is in {store}; create it, or name the key by its id")]
     NoAlias {

@@ -152,8 +152,16 @@ impl Inner {
     }
 
     pub(super) fn entry(&self, record: KeyRecord, revision: Revision) -> Arc<KeyEntry> {
-        let usage = &self.cache().usage;
-        Arc::new(KeyEntry::new(record, revision, &self.providers, usage))
+        let cache = self.cache();
+        let before = cache.last_key(record.key);
+        let entry = KeyEntry::new(record, revision, &self.providers, &cache.usage);
+        // Most changes of a key leave its grants as they were.
+        if let Some(before) = before.filter(|before| before.record.grants == entry.record.grants)
+            && let Some(grants) = before.known_grants()
+        {
+            entry.learn_grants(grants);
+        }
+        Arc::new(entry)
     }
 
     fn find_by_alias(&self, name: &str) -> Result<Arc<KeyEntry>, KmsError> {

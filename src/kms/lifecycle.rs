@@ -314,6 +314,7 @@ impl CreateKey {
             }),
             primary: KeyVersion::FIRST,
             versions: vec![version],
+            grants: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::attempt::Attempt;
 use super::commit::{MAX_ATTEMPTS, conflict};
 use super::entry::{KeyEntry, KeyVersionHandle};
 use super::error::KmsError;
+use super::grant::KeyGrants;
 use super::inner::Inner;
 use super::name::KeySelector;
 use super::operation::Operation;
@@ -134,6 +135,11 @@ impl<'a> AuthorisedKey<'a> {
     /// What is stored of the key.
     pub(crate) fn record(&self) -> &KeyRecord {
         &self.entry.record
+    }
+
+    /// Its grants.
+    pub(super) fn grants(&self) -> Result<Arc<KeyGrants>, KmsError> {
+        self.acting.grants(&self.entry)
     }
 
     pub(super) fn entry(&self) -> &Arc<KeyEntry> {

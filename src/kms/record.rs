@@ -16,6 +16,7 @@ pub(super) use self::bytes::StoredBytes;
 pub(super) use self::codec::{Codec, Unreadable};
 pub(super) use self::due::Due;
 use super::error::KmsError;
+use super::grant::GrantsRecord;
 use super::key::{KeyOrigin, KeyState, KeyUsage, VersionCause, VersionState};
 use super::name::AliasName;
 use super::new_material::NewMaterial;
@@ -51,6 +52,9 @@ pub(crate) struct KeyRecord {
     pub(crate) primary: KeyVersion,
     /// By their numbers, 1 and up without a gap. None when the key was destroyed.
     pub(crate) versions: Vec<VersionRecord>,
+    /// Which grants it has, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) grants: Option<GrantsRecord>,
 }
 
 /// What of a key's state is stored. The rest is whether its provider is there.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::KmsHandle;
+use super::grant::GrantToken;
 use super::name::Principal;
 
 /// What a [`KmsHandle`] acts with.
@@ -16,6 +17,7 @@ pub(crate) struct Session {
     /// For the audit trail alone.
     pub(super) source: BTreeMap<String, String>,
     pub(super) request_id: Option<Arc<str>>,
+    pub(super) grant_tokens: Vec<GrantToken>,
     pub(super) is_dry_run: bool,
 }
 
@@ -29,6 +31,7 @@ impl Session {
             attributes: BTreeMap::new(),
             source: BTreeMap::new(),
             request_id: None,
+            grant_tokens: Vec::new(),
             is_dry_run: false,
         }
     }

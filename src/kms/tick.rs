@@ -12,6 +12,7 @@ use super::acting::Acting;
 use super::commit::{MAX_ATTEMPTS, Unit, conflict};
 use super::entry::KeyEntry;
 use super::error::KmsError;
+use super::grant::GrantId;
 use super::inner::Inner;
 use super::operation::Operation;
 use super::perform::Gate;
@@ -36,6 +37,8 @@ pub struct TickReport {
     /// Versions of which the last trace was destroyed, after a crash or a failure had kept
     /// [`destroy_version`](KmsHandle::destroy_version) from it.
     pub destroyed: Vec<(KeyId, KeyVersion)>,
+    /// Grants whose time was over, and that are gone.
+    pub ended_grants: Vec<(KeyId, GrantId)>,
     /// What could not be done. The next tick tries again.
     pub failures: Vec<TickFailure>,
 }
@@ -59,13 +62,14 @@ impl TickReport {
             && self.deleted.is_empty()
             && self.expired.is_empty()
             && self.destroyed.is_empty()
+            && self.ended_grants.is_empty()
             && self.failures.is_empty()
     }
 }
 
 impl KmsHandle {
-    /// Does all work that is due: rotations, promotions, deletions, expiry of imported material; and
-    /// adds to the store what this process has counted of wraps.
+    /// Does all work that is due: rotations, promotions, deletions, expiry of imported material and of
+    /// grants; and adds to the store what this process has counted of wraps.
     ///
     /// Call it now and then: work is done late by as much as it is called late. Several processes
     /// may call it at once; each piece of work is done once. The first call in a process reads all
@@ -139,6 +143,14 @@ impl KmsHandle {
                 let erased =
                     gate.perform_due(operation, entry, |kms| kms.erase_material(entry, version))?;
                 list.extend(erased.filter(|is_gone| *is_gone).map(|_| (key, version)));
+            }
+            Due::EndGrants => {
+                let ended = gate.perform_due(Operation::RetireGrant, entry, |kms| {
+                    kms.end_expired_grants(entry, now)
+                })?;
+                report
+                    .ended_grants
+                    .extend(ended.into_iter().flatten().map(|grant| (key, grant)));
             }
             Due::Promote(version) => {
                 let promoted = gate.perform_due(Operation::RotateKey, entry, |kms| {

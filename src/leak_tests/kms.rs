@@ -1,6 +1,7 @@
 use super::*;
 use crate::kms::{
-    AliasName, ImportParameters, InventoryError, KeyOrigin, KeyUsage, Operation, VersionState,
+    AliasName, GrantId, ImportParameters, InventoryError, KeyOrigin, KeyUsage, Operation,
+    VersionState,
 };
 use crate::store::{Collection, RecordId, RecordKey};
 
@@ -20,6 +21,14 @@ fn every_error_of_a_kms() {
             key: Some(key.to_string()),
         },
         KmsError::DryRun { operation },
+        KmsError::NoGrant {
+            grant: GrantId::from_bytes([2; 16]),
+            key,
+        },
+        KmsError::InvalidGrant {
+            reason: "it allows nothing",
+        },
+        KmsError::InvalidGrantToken,
         KmsError::NoKey {
             key,
             store: store(),
@@ -249,6 +258,9 @@ fn assert_listed(error: &KmsError) {
     match error {
         KmsError::Denied { .. }
         | KmsError::DryRun { .. }
+        | KmsError::NoGrant { .. }
+        | KmsError::InvalidGrant { .. }
+        | KmsError::InvalidGrantToken
         | KmsError::NoKey { .. }
         | KmsError::NoAlias { .. }
         | KmsError::Deleted { .. }

@@ -18,6 +18,8 @@ pub(in crate::kms) enum Due {
     EraseMaterial(KeyVersion),
     /// A version has waited long enough.
     Promote(KeyVersion),
+    /// Grants of it have ended.
+    EndGrants,
     /// It needs a new version.
     Rotate(VersionCause),
 }
@@ -36,9 +38,11 @@ impl KeyRecord {
             StoredState::Disabled | StoredState::PendingImport => None,
         };
         let material = self.versions.iter().filter_map(VersionRecord::due);
+        let grants = self.grants.as_ref().and_then(|grants| grants.expires);
         first
             .into_iter()
             .chain(material)
+            .chain(grants.map(|on| (on, Due::EndGrants)))
             .min_by_key(|(since, _)| *since)
     }
 
