@@ -2,6 +2,7 @@
 
 mod keys;
 mod kms;
+mod policies;
 mod stores;
 
 use std::fmt::Debug;

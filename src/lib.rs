@@ -55,7 +55,7 @@ pub use keyring::{
 pub use kms::{
     Backup, BackupError, CreateKey, ImportKeySize, ImportParameters, InventoryError, KeyMetadata,
     KeyState, Kms, KmsBuilder, KmsError, KmsHandle, KmsKeyring, ListKeys, ParametersForImport,
-    RotationPolicy, UsageInventory, WaitingPeriod,
+    Policy, PolicyError, RotationPolicy, UsageInventory, WaitingPeriod,
 };
 pub use names::UnknownName;
 #[cfg(feature = "pkcs11")]

@@ -1,0 +1,323 @@
+//! A statement, ready to be matched with requests.
+
+use std::sync::Arc;
+
+use super::action::ActionSet;
+use super::check::Check;
+use super::decision::Mismatch;
+use super::error::{PolicyError, PolicyProblem};
+use super::place::Place;
+use super::request::{Request, Resource};
+use super::statement::{ALL, Condition, Effect, Named, Statement};
+use super::template::{Template, Wildcards};
+use crate::format::KeyId;
+
+/// A statement that was read. What it was written as is kept where it says more than what it means.
+#[derive(Clone, PartialEq)]
+pub(super) struct Rule {
+    pub(super) sid: Option<Arc<str>>,
+    pub(super) effect: Effect,
+    actions: ActionSet,
+    pub(super) principals: Principals,
+    pub(super) resources: Resources,
+    pub(super) checks: Box<[Check]>,
+    /// `true` for `NotAction`.
+    pub(super) all_actions_but: bool,
+    pub(super) action_patterns: Box<[Box<str>]>,
+}
+
+#[derive(Clone, PartialEq)]
+pub(super) enum Principals {
+    Everybody,
+    These(Box<[Box<str>]>),
+    AllBut(Box<[Box<str>]>),
+}
+
+#[derive(Clone, PartialEq)]
+pub(super) enum Resources {
+    All,
+    These(Box<[Template]>),
+    AllBut(Box<[Template]>),
+}
+
+impl Rule {
+    pub(super) fn read(statement: &Statement, place: &Place<'_>) -> Result<Self, PolicyError> {
+        let Statement {
+            sid,
+            effect,
+            principals,
+            actions,
+            resources,
+            conditions,
+        } = statement;
+        if sid.as_ref().is_some_and(String::is_empty) {
+            return Err(PolicyProblem::Empty.at(place.member("Sid")));
+        }
+        let action_set = read_actions(actions, place)?;
+        Ok(Self {
+            sid: sid.as_deref().map(Arc::from),
+            effect: *effect,
+            actions: action_set,
+            principals: read_principals(principals, *effect, place)?,
+            resources: read_resources(resources, place)?,
+            checks: read_conditions(conditions, action_set, place)?,
+            all_actions_but: actions.all_but,
+            action_patterns: boxed(&actions.items),
+        })
+    }
+
+    pub(super) fn matches(&self, request: &Request<'_>) -> bool {
+        self.actions.contains(request.operation)
+            && self.principals.contain(request.principal)
+            && self.is_about_resource(request)
+            && self.checks.iter().all(|check| self.passes(check, request))
+    }
+
+    /// How much of it does not match, and the first of it. Less is closer.
+    pub(super) fn mismatch(&self, request: &Request<'_>) -> Option<((usize, usize), Mismatch)> {
+        let parts = [
+            (
+                self.principals.contain(request.principal),
+                Mismatch::Principal,
+            ),
+            (self.actions.contains(request.operation), Mismatch::Action),
+            (self.is_about_resource(request), Mismatch::Resource),
+        ];
+        let mut failed_parts = parts.into_iter().filter(|(matches, _)| !matches);
+        let first_part = failed_parts.next().map(|(_, part)| part);
+        let parts = usize::from(first_part.is_some()) + failed_parts.count();
+
+        let mut failed_checks = self
+            .checks
+            .iter()
+            .filter(|check| !self.passes(check, request));
+        let first_check = failed_checks.next().map(|check| Mismatch::Condition {
+            operator: check.operator,
+            key: check.key.clone(),
+        });
+        let checks = usize::from(first_check.is_some()) + failed_checks.count();
+        Some(((parts, checks), first_part.or(first_check)?))
+    }
+
+    /// A statement that allows does not match when it compares with something that is not known: a
+    /// `Not` would hold for everything.
+    fn passes(&self, check: &Check, request: &Request<'_>) -> bool {
+        if self.effect == Effect::Allow
+            && check.operator.comparison().is_negated()
+            && !check.is_resolved(request)
+        {
+            return false;
+        }
+        check.holds(request)
+    }
+
+    fn is_about_resource(&self, request: &Request<'_>) -> bool {
+        match &self.resources {
+            Resources::All => true,
+            Resources::These(templates) => name_resource(templates, request),
+            Resources::AllBut(templates) => {
+                // As with conditions.
+                let known = self.effect == Effect::Deny
+                    || templates
+                        .iter()
+                        .all(|template| template.is_resolved(request));
+                known && !name_resource(templates, request)
+            }
+        }
+    }
+}
+
+impl Principals {
+    fn contain(&self, principal: &str) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::These(names) => names.iter().any(|name| **name == *principal),
+            Self::AllBut(names) => !names.iter().any(|name| **name == *principal),
+        }
+    }
+}
+
+const KEY: &str = "key/";
+const ALIAS: &str = "alias/";
+
+/// Whether one of the templates names the resource. The store has no name.
+fn name_resource(templates: &[Template], request: &Request<'_>) -> bool {
+    let name_text = |text: &str| {
+        templates
+            .iter()
+            .any(|template| template.matches(text, request))
+    };
+    match request.resource {
+        Resource::Store => false,
+        Resource::Alias(alias) => name_text(alias),
+        Resource::Key(key) => {
+            let text = key_text(key);
+            str::from_utf8(&text).is_ok_and(name_text)
+        }
+    }
+}
+
+/// `key/` and the id, without allocating.
+fn key_text(key: KeyId) -> [u8; 36] {
+    let mut text = *b"key/................................";
+    let (_, digits) = text.split_at_mut(KEY.len());
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(key.as_bytes()) {
+        for (digit, nibble) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
+            *digit = if nibble < 10 {
+                b'0' + nibble
+            } else {
+                b'a' + nibble - 10
+            };
+        }
+    }
+    text
+}
+
+fn read_actions(actions: &Named, place: &Place<'_>) -> Result<ActionSet, PolicyError> {
+    let member = if actions.all_but {
+        "NotAction"
+    } else {
+        "Action"
+    };
+    let place = place.member(member);
+    present(actions, "Action or NotAction", &place)?;
+    let mut named = ActionSet::NONE;
+    for (index, pattern) in actions.items.iter().enumerate() {
+        named = ActionSet::named(pattern)
+            .map_err(|problem| problem.at(place.item(index)))?
+            .union(named);
+    }
+    let set = if actions.all_but {
+        named.complement()
+    } else {
+        named
+    };
+    if set.is_empty() {
+        return Err(PolicyProblem::NoAction.at(place));
+    }
+    Ok(set)
+}
+
+fn read_principals(
+    principals: &Named,
+    effect: Effect,
+    place: &Place<'_>,
+) -> Result<Principals, PolicyError> {
+    let member = if principals.all_but {
+        "NotPrincipal"
+    } else {
+        "Principal"
+    };
+    let place = place.member(member);
+    present(principals, "Principal or NotPrincipal", &place)?;
+    if principals.all_but && effect == Effect::Allow {
+        return Err(PolicyProblem::AllowNotPrincipal.at(place));
+    }
+    let mut everybody = false;
+    for (index, name) in principals.items.iter().enumerate() {
+        if name == ALL && !principals.all_but {
+            everybody = true;
+        } else if name.contains(['*', '?']) {
+            return Err(PolicyProblem::PrincipalWildcard.at(place.item(index)));
+        } else if name.is_empty() {
+            return Err(PolicyProblem::Empty.at(place.item(index)));
+        }
+    }
+    Ok(if everybody {
+        Principals::Everybody
+    } else if principals.all_but {
+        Principals::AllBut(boxed(&principals.items))
+    } else {
+        Principals::These(boxed(&principals.items))
+    })
+}
+
+fn read_resources(resources: &Named, place: &Place<'_>) -> Result<Resources, PolicyError> {
+    if resources.items.is_empty() && !resources.all_but {
+        return Ok(Resources::All);
+    }
+    let member = if resources.all_but {
+        "NotResource"
+    } else {
+        "Resource"
+    };
+    let place = place.member(member);
+    present(resources, "Resource or NotResource", &place)?;
+    let mut templates = Vec::new();
+    for (index, text) in resources.items.iter().enumerate() {
+        if text == ALL && !resources.all_but {
+            return Ok(Resources::All);
+        }
+        let template = read_resource(text).map_err(|problem| problem.at(place.item(index)))?;
+        templates.push(template);
+    }
+    let templates = templates.into_boxed_slice();
+    Ok(if resources.all_but {
+        Resources::AllBut(templates)
+    } else {
+        Resources::These(templates)
+    })
+}
+
+fn read_resource(text: &str) -> Result<Template, PolicyProblem> {
+    let has_prefix = [KEY, ALIAS].iter().any(|prefix| {
+        text.strip_prefix(prefix)
+            .is_some_and(|rest| !rest.is_empty())
+    });
+    if !has_prefix {
+        return Err(PolicyProblem::ResourceForm);
+    }
+    let template = Template::parse(text, Wildcards::Special)?;
+    let id = template.as_plain().and_then(|text| text.strip_prefix(KEY));
+    // Ids are compared as text, so what is no id in its usual form would name nothing.
+    let is_id = |id: &str| id.parse().is_ok_and(|key: KeyId| key.to_string() == id);
+    if id.is_some_and(|id| !is_id(id)) {
+        return Err(PolicyProblem::ResourceForm);
+    }
+    Ok(template)
+}
+
+/// Sorted by operator and key, as they are written: so there is one form of each statement.
+fn read_conditions(
+    conditions: &[Condition],
+    actions: ActionSet,
+    place: &Place<'_>,
+) -> Result<Box<[Check]>, PolicyError> {
+    let place = place.member("Condition");
+    let mut checks = Vec::new();
+    for condition in conditions {
+        let (operator, key) = (condition.operator.to_string(), condition.key.to_string());
+        let place = place.member(&operator);
+        let place = place.member(&key);
+        let check = Check::read(condition).map_err(|(index, problem)| match index {
+            Some(index) => problem.at(place.item(index)),
+            None => problem.at(place),
+        })?;
+        if condition.key.given().is_disjoint(actions) {
+            let key = condition.key.clone();
+            return Err(PolicyProblem::NeverGiven { key }.at(place));
+        }
+        checks.push(check);
+    }
+    checks.sort_by(|one, other| (one.operator, &one.key).cmp(&(other.operator, &other.key)));
+    for pair in checks.windows(2) {
+        if let [one, other] = pair
+            && (one.operator, &one.key) == (other.operator, &other.key)
+        {
+            let (operator, key) = (one.operator, one.key.clone());
+            return Err(PolicyProblem::SameCondition { operator, key }.at(place));
+        }
+    }
+    Ok(checks.into_boxed_slice())
+}
+
+fn present(named: &Named, member: &'static str, place: &Place<'_>) -> Result<(), PolicyError> {
+    if named.items.is_empty() {
+        return Err(PolicyProblem::Missing { member }.at(place));
+    }
+    Ok(())
+}
+
+fn boxed(texts: &[String]) -> Box<[Box<str>]> {
+    texts.iter().map(|text| text.as_str().into()).collect()
+}
