@@ -4,21 +4,18 @@
 //! `WAXSEAL_TEST_KILLS=500 WAXSEAL_TEST_SECONDS=60 cargo test --release --test kms_processes`.
 #![cfg(all(unix, feature = "sqlite"))]
 
+#[path = "common/kms_lives.rs"]
+mod kms_lives;
 #[path = "common/process.rs"]
 mod process;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use process::{Process, place, say, task};
-use tempfile::TempDir;
+use kms_lives::{Acknowledged, check_primaries, live, new_store, open, random};
+use process::{Process, say, task};
 use waxseal::kms::VersionCause;
-use waxseal::{
-    CreateKey, EncryptionContext, KeyId, KeyState, Kms, KmsHandle, ListKeys, RandomSource, RootKey,
-    RotationPolicy, SoftwareKeyProvider, SqliteKeyStore, SystemRandom, WaitingPeriod,
-};
+use waxseal::{CreateKey, EncryptionContext, KmsHandle, RotationPolicy};
 
 const SECONDS: &str = "WAXSEAL_TEST_SECONDS";
 const KILLS: &str = "WAXSEAL_TEST_KILLS";
@@ -34,7 +31,7 @@ fn child_process() {
     };
     let kms = open(&task.store, &task.whose);
     match task.name.as_str() {
-        "live" => live(&kms),
+        "live" => panic!("{}", live(&kms)),
         "share" => share(&kms, &task.whose),
         name => panic!("no such task: {name}"),
     }
@@ -63,103 +60,6 @@ fn a_process_that_is_killed_loses_nothing() {
         acknowledged.deleting.len()
     );
     drop(directory);
-}
-
-/// Lives until it is killed, and says what it was told was done.
-fn live(kms: &KmsHandle) {
-    let context = EncryptionContext::empty();
-    let mut keys: Vec<KeyId> = Vec::new();
-    loop {
-        let key = match keys.len() {
-            0..3 => None,
-            len => keys
-                .get(usize::try_from(random(len as u64 + 1)).unwrap())
-                .copied(),
-        };
-        let Some(key) = key else {
-            let key = kms.create_key(CreateKey::new()).unwrap().id;
-            say(format_args!("created {key}"));
-            keys.push(key);
-            continue;
-        };
-        match random(8) {
-            0 => {
-                let version = kms.rotate_now(key).unwrap();
-                say(format_args!("rotated {key} {version}"));
-            }
-            1 => {
-                kms.create_alias(&format!("alias/{}", random(u64::MAX)), key)
-                    .unwrap();
-            }
-            2 if keys.len() > 6 => {
-                kms.schedule_deletion(key, WaitingPeriod::days(7).unwrap())
-                    .unwrap();
-                say(format_args!("deleting {key}"));
-                keys.retain(|&other| other != key);
-            }
-            _ => {
-                let sealed = kms.encrypt(key, b"payload", &context).unwrap();
-                let hex = base16ct::lower::encode_string(&sealed.bytes);
-                say(format_args!("sealed {key} {hex}"));
-            }
-        }
-    }
-}
-
-/// What children were told was done.
-#[derive(Default)]
-struct Acknowledged {
-    /// The keys, and the last version of each that was made primary.
-    keys: BTreeMap<String, u32>,
-    sealed: Vec<(String, Vec<u8>)>,
-    deleting: BTreeSet<String>,
-}
-
-impl Acknowledged {
-    fn hear(&mut self, said: &str) {
-        let words: Vec<&str> = said.split(' ').collect();
-        match words[..] {
-            ["created", key] => drop(self.keys.insert(key.to_owned(), 1)),
-            ["rotated", key, version] => {
-                self.keys.insert(key.to_owned(), version.parse().unwrap());
-            }
-            ["sealed", key, hex] => {
-                let bytes = base16ct::lower::decode_vec(hex).unwrap();
-                self.sealed.push((key.to_owned(), bytes));
-            }
-            ["deleting", key] => drop(self.deleting.insert(key.to_owned())),
-            _ => panic!("the child said {said:?}"),
-        }
-    }
-
-    /// Checks the keys, and the messages from number `first` on.
-    fn check(&self, kms: &KmsHandle, first: usize) {
-        for (key, &version) in &self.keys {
-            let found = kms.describe_key(key).unwrap();
-            assert!(found.primary.get() >= version, "{key} lost a version");
-        }
-        check_primaries(kms);
-        // A deletion may have been scheduled, and the child killed before it could say so.
-        let is_deleting = |key: &&String| {
-            kms.describe_key(key.as_str()).unwrap().state == KeyState::PendingDeletion
-        };
-        let deleting: BTreeSet<_> = self.keys.keys().filter(is_deleting).cloned().collect();
-        assert!(deleting.is_superset(&self.deleting));
-        for key in &deleting {
-            kms.cancel_deletion(key).unwrap();
-            kms.enable_key(key).unwrap();
-        }
-        let context = EncryptionContext::empty();
-        for (key, message) in &self.sealed[first..] {
-            let opened = kms.decrypt(message, &context).unwrap();
-            assert_eq!(*opened.plaintext, *b"payload");
-            assert_eq!(opened.key.to_string(), *key);
-        }
-        for key in &deleting {
-            kms.schedule_deletion(key, WaitingPeriod::days(7).unwrap())
-                .unwrap();
-        }
-    }
 }
 
 #[test]
@@ -243,41 +143,6 @@ fn share(kms: &KmsHandle, name: &str) {
     say(operations);
 }
 
-fn check_primaries(kms: &KmsHandle) {
-    let mut request = ListKeys::new();
-    loop {
-        let page = kms.list_keys(&request).unwrap();
-        for key in &page.keys {
-            let versions = kms.list_versions(key).unwrap();
-            let primaries = versions.iter().filter(|version| version.primary).count();
-            assert_eq!(primaries, 1, "{}", key.id);
-        }
-        match page.next {
-            Some(next) => request = ListKeys::new().after(next),
-            None => return,
-        }
-    }
-}
-
-fn new_store() -> (TempDir, PathBuf) {
-    let (directory, path) = place();
-    drop(open(&path, "founder"));
-    (directory, path)
-}
-
-fn open(path: &Path, name: &str) -> KmsHandle {
-    let provider = SoftwareKeyProvider::new(&RootKey::from_bytes(&[0x11; 32]));
-    Kms::open(SqliteKeyStore::open_or_create(path).unwrap(), provider)
-        .unwrap()
-        .as_principal(name)
-}
-
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
-}
-
-fn random(below: u64) -> u64 {
-    let mut bytes = [0; 8];
-    SystemRandom.fill(&mut bytes).unwrap();
-    u64::from_le_bytes(bytes) % below
 }
