@@ -4,6 +4,7 @@ use std::io;
 
 use crate::envelope::HeaderStoreError;
 use crate::format::{FormatError, HeaderId, InvalidEntry, KeyReference, LimitExceeded};
+use crate::keyring::OpenReport;
 use crate::kms::KmsError;
 use crate::provider::ProviderError;
 use crate::rng::RandomError;
@@ -32,6 +33,25 @@ pub enum Error {
     OtherKey {
         /// The keys that the message names.
         message_keys: Vec<KeyReference>,
+    },
+    /// Keys that the keyring holds did not open the message, and not for reasons of cryptography
+    /// alone.
+    #[error("no key opened the message: {report}")]
+    NotOpened {
+        /// What became of each of the message's wrapped keys.
+        report: OpenReport,
+        /// Of what keyrings said, what tells most.
+        source: Box<Self>,
+    },
+    /// The data key is in shares, and the keyring holds keys of too few of them. Nothing was tried.
+    #[error(
+        "{needed} shares of the data key are needed, and this keyring holds the keys of {held}; open it together with those who hold the others"
+    )]
+    TooFewShares {
+        /// The shares that are needed.
+        needed: u8,
+        /// The shares in the message whose keys the keyring holds.
+        held: u8,
     },
     /// The header store has no header that the record could have been sealed under.
     #[error(
@@ -107,6 +127,7 @@ impl Error {
         match self {
             Self::Provider(error) => error.is_retryable(),
             Self::Kms(error) => error.is_retryable(),
+            Self::NotOpened { report, source } => report.is_retryable() || source.is_retryable(),
             _ => false,
         }
     }

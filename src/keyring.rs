@@ -1,6 +1,9 @@
 //! Policy of use: which keys wrap a message's data key, and which may unwrap it.
 
 mod caching;
+mod discovery;
+mod multi;
+mod report;
 mod single;
 mod wrapping;
 
@@ -8,6 +11,10 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use caching::{CacheCounters, CacheLimits, CacheStats, CachingKeyring};
+pub use discovery::DiscoveryKeyring;
+pub use multi::MultiKeyring;
+pub(crate) use report::Trials;
+pub use report::{EntryOutcome, EntryReport, OpenReport};
 pub use single::SingleKeyring;
 pub(crate) use wrapping::{BoundKey, generate_data_key, keep_telling};
 
@@ -258,6 +265,11 @@ impl EncryptionMaterials {
 
     pub(crate) fn reuse(&self) -> Reuse {
         self.reuse
+    }
+
+    /// The same data key with these wrapped copies of it.
+    pub(crate) fn with_entries(self, entries: KeyEntriesBuf) -> Self {
+        Self { entries, ..self }
     }
 
     /// What [`shared`](Self::shared) takes: the data key is no longer fresh.

@@ -333,6 +333,8 @@ fn assert_listed(error: &Error) {
         | Error::BufferTooSmall { .. }
         | Error::NoWrappedKey
         | Error::OpensOnly
+        | Error::NotOpened { .. }
+        | Error::TooFewShares { .. }
         | Error::RemovesEveryKey
         | Error::Random(_)
         | Error::Limit(_)

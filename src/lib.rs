@@ -49,7 +49,8 @@ pub use format::{
 };
 pub use keyring::{
     CacheCounters, CacheLimits, CacheStats, CachingKeyring, DecryptionMaterials, DecryptionRequest,
-    EncryptionMaterials, EncryptionRequest, Keyring, SingleKeyring, Unwrapped, WrapDataKeyRequest,
+    DiscoveryKeyring, EncryptionMaterials, EncryptionRequest, EntryOutcome, EntryReport, Keyring,
+    MultiKeyring, OpenReport, SingleKeyring, Unwrapped, WrapDataKeyRequest,
 };
 #[doc(inline)]
 pub use kms::{

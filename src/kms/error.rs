@@ -474,6 +474,14 @@ impl From<Error> for KmsError {
 }
 
 impl KmsError {
+    /// Whether a policy forbids it: one of the KMS, or of a provider.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(
+            self,
+            Self::Denied { .. } | Self::Provider(ProviderError::Denied { .. })
+        )
+    }
+
     /// Whether the same call may succeed later, with nothing changed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

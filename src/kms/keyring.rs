@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::KmsHandle;
 use super::error::KmsError;
 use super::name::{AliasName, KeySelector, Selected};
@@ -10,7 +12,7 @@ use super::wrap::keys_of;
 use crate::error::Error;
 use crate::format::{KeyEntriesBuf, KeyEntry, KeyId};
 use crate::keyring::{
-    DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring, Unwrapped,
+    DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring, Trials, Unwrapped,
     WrapDataKeyRequest,
 };
 
@@ -32,7 +34,8 @@ use crate::keyring::{
 #[derive(Debug, Clone)]
 pub struct KmsKeyring {
     handle: KmsHandle,
-    key: OwnedSelector,
+    /// The key that seals, unless it only opens.
+    key: Option<OwnedSelector>,
     opens: Opens,
 }
 
@@ -59,13 +62,22 @@ impl KmsHandle {
     pub fn keyring<'k>(&self, key: impl Into<KeySelector<'k>>) -> Result<KmsKeyring, KmsError> {
         Ok(KmsKeyring {
             handle: self.clone(),
-            key: OwnedSelector::new(key.into())?,
+            key: Some(OwnedSelector::new(key.into())?),
             opens: Opens::These(Arc::new([])),
         })
     }
 }
 
 impl KmsKeyring {
+    /// Opens messages under any key of the KMS that the principal may decrypt with, and seals none.
+    pub(crate) fn discovering(handle: &KmsHandle) -> Self {
+        Self {
+            handle: handle.clone(),
+            key: None,
+            opens: Opens::Any,
+        }
+    }
+
     /// Opens messages under another key too, such as the one that had the alias before.
     ///
     /// # Errors
@@ -89,52 +101,53 @@ impl KmsKeyring {
 
     /// Whether a message under `key` is this keyring's to open.
     fn is_mine(&self, key: KeyId) -> Result<bool, KmsError> {
-        if self.key.names(&self.handle, key)? {
-            return Ok(true);
-        }
-        match &self.opens {
-            Opens::Any => Ok(true),
-            Opens::These(keys) => {
-                for other in keys.iter() {
-                    if other.names(&self.handle, key)? {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
+        let others = match &self.opens {
+            Opens::Any => return Ok(true),
+            Opens::These(keys) => keys.iter(),
+        };
+        for mine in self.key.iter().chain(others) {
+            if mine.names(&self.handle, key)? {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
-    fn seal(&self, request: EncryptionRequest<'_>) -> Result<EncryptionMaterials, KmsError> {
+    fn sealing_key(&self) -> Result<KeySelector<'_>, Error> {
+        let key = self.key.as_ref().ok_or(Error::OpensOnly)?;
+        Ok(key.as_selector())
+    }
+
+    fn seal(&self, request: EncryptionRequest<'_>) -> Result<EncryptionMaterials, Error> {
         let EncryptionRequest {
             context, random, ..
         } = request;
-        self.handle.gate().perform(
+        Ok(self.handle.gate().perform(
             Operation::GenerateDataKey,
-            self.key.as_selector(),
+            self.sealing_key()?,
             Some(context),
             |key| Ok(key.encryption_materials(context, random)?.0),
-        )
+        )?)
     }
 
-    fn wrap(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, KmsError> {
+    fn wrap(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
         let WrapDataKeyRequest {
             context,
             data_key,
             share,
             ..
         } = request;
-        self.handle.gate().perform(
+        Ok(self.handle.gate().perform(
             Operation::Encrypt,
-            self.key.as_selector(),
+            self.sealing_key()?,
             Some(context),
             |key| key.wrapped_copy(data_key, context, share),
-        )
+        )?)
     }
 
-    fn open(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, KmsError> {
+    fn open(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
         let context = request.context;
-        let mut failed = None;
+        let mut failed: SmallVec<[(KeyId, Error); 1]> = SmallVec::new();
         for key in keys_of(request.entries) {
             if !self.is_mine(key)? {
                 continue;
@@ -150,12 +163,25 @@ impl KmsKeyring {
                 Ok(None) => {}
                 // A message of another KMS, where every key of this one would do.
                 Err(KmsError::NoKey { .. }) if matches!(self.opens, Opens::Any) => {}
-                Err(error) => {
-                    failed.get_or_insert(error);
-                }
+                Err(error) => failed.push((key, error.into())),
             }
         }
-        failed.map_or(Ok(Unwrapped::NotMine), Err)
+        if failed.len() <= 1 {
+            return failed
+                .pop()
+                .map_or(Ok(Unwrapped::NotMine), |(_, error)| Err(error));
+        }
+        let mut trials = Trials::new(request.entries);
+        for (key, error) in failed {
+            trials.failed_with(|entry| names(entry, key), error);
+        }
+        trials.end()
+    }
+
+    fn seals_at_once(&self) -> bool {
+        self.key
+            .as_ref()
+            .is_none_or(|key| self.is_at_hand(key.as_selector()))
     }
 
     /// Whether the KMS has a key at hand, so that using it asks neither the store nor a provider
@@ -177,18 +203,18 @@ impl Keyring for KmsKeyring {
         &self,
         request: EncryptionRequest<'_>,
     ) -> Result<EncryptionMaterials, Error> {
-        Ok(self.seal(request)?)
+        self.seal(request)
     }
 
     fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
-        Ok(self.open(request)?)
+        self.open(request)
     }
 
     fn try_encryption_materials(
         &self,
         request: EncryptionRequest<'_>,
     ) -> Option<Result<EncryptionMaterials, Error>> {
-        self.is_at_hand(self.key.as_selector())
+        self.seals_at_once()
             .then(|| self.encryption_materials(request))
     }
 
@@ -202,11 +228,11 @@ impl Keyring for KmsKeyring {
     }
 
     fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
-        Ok(self.wrap(request)?)
+        self.wrap(request)
     }
 
     fn wraps_at_once(&self) -> bool {
-        self.is_at_hand(self.key.as_selector())
+        self.seals_at_once()
     }
 
     /// Asks the store where the key is named by an alias; if it does not answer, says yes.
@@ -221,6 +247,10 @@ impl Keyring for KmsKeyring {
 
         FRONT.saturating_add(self.handle.kms.providers.max_wrapped_len())
     }
+}
+
+fn names(entry: &KeyEntry<'_>, key: KeyId) -> bool {
+    matches!(entry.reference().kms_version(), Some((named, _)) if named == key)
 }
 
 impl OwnedSelector {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use waxseal::format::{InvalidEntry, KeyEntriesBuf, KeyEntry};
 use waxseal::{
-    DecryptionRequest, EncryptionMaterials, EncryptionRequest, Error, Keyring, ProviderError,
-    RootKey, SingleKeyring, Unwrapped, WrapDataKeyRequest,
+    DecryptionRequest, EncryptionMaterials, EncryptionRequest, Error, KeyReference, Keyring,
+    ProviderError, RootKey, SingleKeyring, Unwrapped, WrapDataKeyRequest,
 };
 
 /// A keyring under [`ROOT_KEY`](super::ROOT_KEY). Clones share its state.
@@ -38,10 +38,20 @@ pub enum Fault {
 
 impl Probe {
     pub fn new() -> Self {
+        Self::with_root(&RootKey::from_bytes(&super::ROOT_KEY))
+    }
+
+    /// One under another root key.
+    pub fn with_root(root_key: &RootKey) -> Self {
         Self {
-            inner: SingleKeyring::software(&RootKey::from_bytes(&super::ROOT_KEY)),
+            inner: SingleKeyring::software(root_key),
             state: Arc::default(),
         }
+    }
+
+    /// How messages name its key.
+    pub fn key(&self) -> KeyReference {
+        self.inner.key().clone()
     }
 
     /// The calls so far, those that are held up too.

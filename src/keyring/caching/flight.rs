@@ -101,6 +101,18 @@ pub(super) fn retold(error: &Error) -> Option<Error> {
     let error = match error {
         Error::Decrypt => return Some(Error::Decrypt),
         Error::Provider(error) => error,
+        Error::NotOpened { report, source } => {
+            return Some(Error::NotOpened {
+                report: report.clone(),
+                source: Box::new(retold(source)?),
+            });
+        }
+        Error::TooFewShares { needed, held } => {
+            return Some(Error::TooFewShares {
+                needed: *needed,
+                held: *held,
+            });
+        }
         _ => return None,
     };
     Some(Error::Provider(match error {
