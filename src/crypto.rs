@@ -14,6 +14,8 @@ mod oaep;
 mod rustcrypto;
 mod secret_array;
 mod signing;
+#[cfg(feature = "pkcs11")]
+pub(crate) mod token;
 #[cfg(test)]
 mod wycheproof;
 

@@ -56,7 +56,7 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 impl RsaSize {
     const EACH: [Self; 3] = [Self::Bits2048, Self::Bits3072, Self::Bits4096];
 
-    pub(super) fn bits(self) -> u16 {
+    pub(crate) fn bits(self) -> u16 {
         match self {
             Self::Bits2048 => 2048,
             Self::Bits3072 => 3072,

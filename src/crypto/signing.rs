@@ -67,7 +67,7 @@ impl SigningAlgorithm {
         }
     }
 
-    const fn scheme(self) -> Scheme {
+    pub(super) const fn scheme(self) -> Scheme {
         match self {
             Self::Ed25519 => Scheme::Ed25519,
             Self::EcdsaSha256 => Scheme::Ecdsa(Hash::Sha256),
@@ -270,22 +270,22 @@ impl VerifyingKey {
 }
 
 #[derive(Clone, Copy)]
-enum Scheme {
+pub(super) enum Scheme {
     Ed25519,
     Ecdsa(Hash),
     RsaPss(Hash),
     RsaPkcs1(Hash),
 }
 
-#[derive(Clone, Copy)]
-enum Hash {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hash {
     Sha256,
     Sha384,
     Sha512,
 }
 
 impl Hash {
-    const fn len(self) -> usize {
+    pub(crate) const fn len(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha384 => 48,
@@ -294,7 +294,7 @@ impl Hash {
     }
 
     /// The digest of a message; of a digest, itself.
-    fn digest(self, message: MessageInput<'_>) -> SmallVec<[u8; 64]> {
+    pub(super) fn digest(self, message: MessageInput<'_>) -> SmallVec<[u8; 64]> {
         let message = match message {
             MessageInput::Raw(message) => message,
             MessageInput::Digest(digest) => return SmallVec::from_slice(digest),

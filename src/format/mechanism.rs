@@ -76,6 +76,12 @@ impl Mechanism {
         })
     }
 
+    /// Whether it is RSA-OAEP, by whatever hash.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn is_oaep(self) -> bool {
+        (Self::RSA_OAEP_SHA1..=Self::RSA_OAEP_SHA512).contains(&self)
+    }
+
     const fn assigned(number: u8) -> Self {
         match NonZeroU8::new(number) {
             Some(number) => Self(number),

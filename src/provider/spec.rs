@@ -91,6 +91,27 @@ impl KeySpec {
         self.key_pair().is_some()
     }
 
+    /// The byte for it in handles (FORMAT.md, section 12).
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Wrapping256 => 1,
+            Self::Hmac256 => 2,
+            Self::Hmac384 => 3,
+            Self::Hmac512 => 4,
+            Self::Ed25519 => 5,
+            Self::EcdsaP256 => 6,
+            Self::EcdsaP384 => 7,
+            Self::Rsa2048 => 8,
+            Self::Rsa3072 => 9,
+            Self::Rsa4096 => 10,
+        }
+    }
+
+    pub(super) fn of_code(byte: u8) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|spec| spec.code() == byte)
+    }
+
     pub(crate) fn key_pair(self) -> Option<KeyPair> {
         match self {
             Self::Ed25519 => Some(KeyPair::Ed25519),

@@ -3,5 +3,6 @@
 #![allow(dead_code, unused_imports, reason = "more tests use these")]
 
 mod faults_made;
+mod keys;
 mod raw;
 mod tokens;

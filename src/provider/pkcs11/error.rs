@@ -224,6 +224,39 @@ pub enum Pkcs11Error {
         /// How many.
         count: usize,
     },
+    /// Several keys of the token have one label.
+    #[error(
+        "{count} keys of the token have the label {label:?}; name the key by its id, which list_keys tells, or give each a label of its own"
+    )]
+    SeveralKeysOfLabel {
+        /// The label.
+        label: String,
+        /// How many.
+        count: usize,
+    },
+    /// The key has no id by which messages could name it.
+    #[error(
+        "the key with the label {label:?} has no CKA_ID; give it one, for instance with pkcs11-tool --set-id"
+    )]
+    KeyWithoutId {
+        /// The label.
+        label: String,
+    },
+    /// The token does not wrap as the mechanism says.
+    #[error("the token does not wrap as the mechanism says: {what}")]
+    Mechanism {
+        /// What was seen.
+        what: &'static str,
+    },
+    /// The token has no mechanism that keys may wrap by.
+    #[error(
+        "the token has no mechanism to wrap by, of those configured ({}); configure one that it has, or the token's vendor",
+        .passed_over.join("; ")
+    )]
+    NoMechanism {
+        /// Each mechanism, and what is wrong with it.
+        passed_over: Vec<String>,
+    },
     /// The key that was found again does not unwrap what it wrapped before.
     #[error(
         "the token has another key under the id {id} than before; restore the key that was there"

@@ -68,7 +68,7 @@ impl<'h> ParsedHandle<'h> {
         let key_id = KeyId::from_bytes(*reader.take_array("").ok()?);
         let spec = match kind {
             UNBOUND => KeySpec::Wrapping256,
-            BOUND => spec_of(reader.u8("").ok()?)?,
+            BOUND => KeySpec::of_code(reader.u8("").ok()?)?,
             _ => return None,
         };
         let wrapped = reader.rest();
@@ -114,26 +114,6 @@ pub(super) fn named(root_id: KeyId, key_id: KeyId, spec: KeySpec) -> Vec<u8> {
     let mut bytes = vec![BOUND];
     bytes.extend_from_slice(root_id.as_bytes());
     bytes.extend_from_slice(key_id.as_bytes());
-    bytes.push(code(spec));
+    bytes.push(spec.code());
     bytes
-}
-
-fn code(spec: KeySpec) -> u8 {
-    match spec {
-        KeySpec::Wrapping256 => 1,
-        KeySpec::Hmac256 => 2,
-        KeySpec::Hmac384 => 3,
-        KeySpec::Hmac512 => 4,
-        KeySpec::Ed25519 => 5,
-        KeySpec::EcdsaP256 => 6,
-        KeySpec::EcdsaP384 => 7,
-        KeySpec::Rsa2048 => 8,
-        KeySpec::Rsa3072 => 9,
-        KeySpec::Rsa4096 => 10,
-    }
-}
-
-fn spec_of(byte: u8) -> Option<KeySpec> {
-    let mut all = KeySpec::ALL.iter().copied();
-    all.find(|&spec| code(spec) == byte)
 }

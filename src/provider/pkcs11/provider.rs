@@ -1,0 +1,620 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use cryptoki::object::{AttributeType, ObjectHandle};
+use cryptoki::session::Session;
+use zeroize::Zeroizing;
+
+use super::abilities::{self, Abilities};
+use super::adopt::AdoptKey;
+use super::canary::Canary;
+use super::config::Pkcs11Config;
+use super::error::Pkcs11Error;
+use super::failure::Failure;
+use super::handle::TokenKey;
+use super::inventory::{self, TokenKeyInfo};
+use super::objects::KeyName;
+use super::pool::Access;
+use super::self_test::{self, Tested};
+use super::slot::TokenDescription;
+use super::templates::{Named, generate_mac_key, generate_signing_pair, generate_wrapping_key};
+use super::token::Token;
+use super::wrap::{KeyObjects, Method};
+use super::wrapping::TokenWrapping;
+use super::{NAME, sign};
+use crate::crypto::MacAlgorithm;
+use crate::crypto::token::RawSigning;
+use crate::format::Mechanism;
+use crate::provider::{
+    Capabilities, CreateKeyRequest, GenerateDataKeyRequest, GeneratedDataKey, KeyDescription,
+    KeyHandle, KeyMaterial, KeyProvider, KeySpec, KeySpecs, Mac, MacRequest, ProviderError,
+    PublicKey, SignRequest, Signature, UnwrapRequest, WrapRequest, WrappedKey, unsupported,
+};
+use crate::rng::{RandomSource, SystemRandom};
+use crate::secret::{DataKey, FreshDataKey};
+
+/// Keys in a PKCS#11 token: an HSM, a smart card, SoftHSM.
+///
+/// Keys are made in the token, can be used and cannot be read, and never leave it. Clones share their
+/// sessions. How a new key wraps is said by [`TokenWrapping`]; its handle and every message keep the
+/// [`Mechanism`], so that configuring another one later changes nothing for keys that are there.
+///
+/// ```no_run
+/// use waxseal::pkcs11::{Pkcs11Config, Pkcs11KeyProvider, PinSource};
+/// use waxseal::{CreateKeyRequest, KeyProvider, SingleKeyring};
+///
+/// let config = Pkcs11Config::new("/usr/lib/softhsm/libsofthsm2.so")
+///     .with_token_label("production")
+///     .with_pin(PinSource::file("/etc/app/pin"));
+/// let provider = Pkcs11KeyProvider::open(config)?;
+/// let handle = provider.create_key(CreateKeyRequest::default())?;
+/// let keyring = SingleKeyring::new(provider, handle)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Pkcs11KeyProvider {
+    token: Token,
+    settings: Arc<Settings>,
+    known: Arc<Known>,
+}
+
+#[derive(Debug, Clone)]
+struct Settings {
+    name: String,
+    wrapping: TokenWrapping,
+    label: String,
+    data_keys: DataKeys,
+}
+
+/// Where data keys come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DataKeys {
+    /// The random generator of this process.
+    Here,
+    /// The same, combined with that of the token.
+    HereAndToken,
+}
+
+/// What was found out about the token, with these settings.
+#[derive(Debug, Default)]
+struct Known {
+    abilities: OnceLock<Abilities>,
+    tested: Mutex<BTreeMap<Mechanism, Tested>>,
+    chosen: OnceLock<Mechanism>,
+}
+
+impl Pkcs11KeyProvider {
+    /// Loads the module, finds the token and logs in.
+    ///
+    /// # Errors
+    ///
+    /// [`Pkcs11Error`], which says what is wrong and what to do.
+    pub fn open(config: Pkcs11Config) -> Result<Self, Pkcs11Error> {
+        Ok(Self {
+            token: Token::open(config)?,
+            settings: Arc::new(Settings {
+                name: NAME.to_owned(),
+                wrapping: TokenWrapping::default(),
+                label: "waxseal".to_owned(),
+                data_keys: DataKeys::Here,
+            }),
+            known: Arc::default(),
+        })
+    }
+
+    /// Says how new keys wrap, in place of [`Vendor::Generic`](super::Vendor::Generic).
+    #[must_use]
+    pub fn with_wrapping(self, wrapping: impl Into<TokenWrapping>) -> Self {
+        self.with_settings(|settings| settings.wrapping = wrapping.into())
+    }
+
+    /// Names the provider, `pkcs11` unless it is said: a [`Kms`](crate::Kms) tells its providers
+    /// apart by their names, and keeps the name with each key.
+    #[must_use]
+    pub fn with_name(self, name: impl Into<String>) -> Self {
+        self.with_settings(|settings| settings.name = name.into())
+    }
+
+    /// Labels new keys in the token, `waxseal` unless it is said.
+    #[must_use]
+    pub fn with_key_label(self, label: impl Into<String>) -> Self {
+        self.with_settings(|settings| settings.label = label.into())
+    }
+
+    /// Makes data keys of random bytes of the token too: these and those of this process, one XOR the
+    /// other, so that each alone suffices. It costs a call more for each data key.
+    #[must_use]
+    pub fn with_token_randomness(self) -> Self {
+        self.with_settings(|settings| settings.data_keys = DataKeys::HereAndToken)
+    }
+
+    fn with_settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self.known = Arc::default();
+        self
+    }
+
+    /// The token as it was last found.
+    #[must_use]
+    pub fn token(&self) -> Option<TokenDescription> {
+        self.token.description()
+    }
+
+    /// Takes the PIN from its source anew and logs in with it. After a PIN was refused this is the
+    /// only way to have one tried again: each attempt may bring the token closer to being locked.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn log_in_anew(&self) -> Result<(), Pkcs11Error> {
+        self.token.log_in_anew()
+    }
+
+    /// The mechanism by which new keys wrap: the first candidate of the
+    /// [`TokenWrapping`] that the token has and that passed the test.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::Refused`] when there is none, and the token's failures.
+    pub fn mechanism(&self) -> Result<Mechanism, ProviderError> {
+        self.chosen().map_err(|error| self.named(error))
+    }
+
+    /// Takes a key that is in the token already, and gives the handle by which it is used.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::UnknownKey`] when there is none, [`ProviderError::Refused`] when there are
+    /// several, or when the key does not wrap as it should, and the token's failures.
+    pub fn adopt(&self, key: &AdoptKey) -> Result<KeyHandle, ProviderError> {
+        self.adopt_key(key).map_err(|error| self.named(error))
+    }
+
+    /// The keys in the token that this user sees: secret keys, private keys and public keys.
+    ///
+    /// # Errors
+    ///
+    /// The token's failures.
+    pub fn list_keys(&self) -> Result<Vec<TokenKeyInfo>, ProviderError> {
+        self.token
+            .with_session(Access::ReadOnly, inventory::list)
+            .map_err(|error| self.named(error))
+    }
+
+    fn adopt_key(&self, adopt: &AdoptKey) -> Result<KeyHandle, ProviderError> {
+        let mechanism = match adopt.mechanism {
+            None if adopt.spec.wraps() => Some(self.chosen()?),
+            given => given,
+        };
+        let found = self
+            .token
+            .with_session(Access::ReadOnly, |session| adopt.find(session, mechanism))?;
+        let key = TokenKey {
+            spec: adopt.spec,
+            mechanism,
+            id: found.id,
+            mac_id: found.mac_id,
+        };
+        let handle = key.to_handle(&adopt.binding)?;
+        let key = TokenKey::read(&handle)?;
+        self.try_out(&key)?;
+        Ok(handle)
+    }
+
+    /// Uses a key once, so that what it cannot do is known now and not when it is needed.
+    fn try_out(&self, key: &TokenKey) -> Result<(), ProviderError> {
+        if key.mechanism.is_none() {
+            return self.token.with_key(&key.name(), None, |_, _| Ok(()));
+        }
+        let method = self.tested_method(key)?;
+        self.token.with_key(&key.name(), None, |session, object| {
+            let objects = key.objects(session, object)?;
+            self_test::round_trip(session, &method, objects).map_err(self_test::for_good)
+        })
+    }
+
+    fn chosen(&self) -> Result<Mechanism, ProviderError> {
+        if let Some(&chosen) = self.known.chosen.get() {
+            return Ok(chosen);
+        }
+        let Settings { wrapping, .. } = &*self.settings;
+        let mut passed_over = Vec::new();
+        for &mechanism in wrapping.candidates() {
+            let Some(method) = Method::new(mechanism, wrapping.vendor()) else {
+                passed_over.push(format!("{mechanism}: no mechanism of a token"));
+                continue;
+            };
+            let is_there = self.token.on_slot(|context, slot| {
+                abilities::offers(context, slot, &method, wrapping.rsa_size())
+            })?;
+            if !is_there {
+                passed_over.push(format!("{mechanism}: the token does not have it"));
+                continue;
+            }
+            match self.test(mechanism, &method) {
+                Ok(()) => return Ok(*self.known.chosen.get_or_init(|| mechanism)),
+                Err(ProviderError::Refused { source, .. }) => {
+                    passed_over.push(format!("{mechanism}: {source}"));
+                }
+                Err(ProviderError::Rejected) => {
+                    passed_over.push(format!("{mechanism}: it does not unwrap what it wrapped"));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Err(Pkcs11Error::NoMechanism { passed_over }.into())
+    }
+
+    /// How a key wraps, by a mechanism that was tested.
+    fn tested_method(&self, key: &TokenKey) -> Result<Method, ProviderError> {
+        let method = key.method(self.settings.wrapping.vendor())?;
+        if let Some(mechanism) = key.mechanism
+            // What it would take, to make a pair, is too much for each start.
+            && !matches!(method, Method::Oaep(_))
+        {
+            self.test(mechanism, &method)?;
+        }
+        Ok(method)
+    }
+
+    /// Tests a mechanism, once.
+    fn test(&self, mechanism: Mechanism, method: &Method) -> Result<(), ProviderError> {
+        let tested = || {
+            self.known
+                .tested
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if tested().contains_key(&mechanism) {
+            return Ok(());
+        }
+        let outcome = self.token.with_session(Access::ReadOnly, |session| {
+            self_test::known_answer(session, method).map_err(self_test::for_good)
+        })?;
+        tested().insert(mechanism, outcome);
+        Ok(())
+    }
+
+    fn create(&self, spec: KeySpec, binding: &[u8]) -> Result<KeyHandle, ProviderError> {
+        if !self.abilities()?.creates.contains(spec) {
+            return Err(unsupported(self, "create keys of that spec"));
+        }
+        let key = self.new_key(spec)?;
+        let handle = key.to_handle(binding)?;
+        let made = self.generate(&key).and_then(|()| self.try_out(&key));
+        if let Err(error) = made {
+            // Whatever was made protects nothing, and failing here must not hide why.
+            let _ = self.destroy(&key);
+            return Err(error);
+        }
+        Ok(handle)
+    }
+
+    /// What a new key will be.
+    fn new_key(&self, spec: KeySpec) -> Result<TokenKey, ProviderError> {
+        let mechanism = match spec.wraps() {
+            true => Some(self.chosen()?),
+            false => None,
+        };
+        Ok(TokenKey {
+            spec,
+            mechanism,
+            id: new_id()?,
+            mac_id: match mechanism {
+                Some(Mechanism::CBC_HMAC_SHA256) => new_id()?,
+                _ => Vec::new(),
+            },
+        })
+    }
+
+    fn generate(&self, key: &TokenKey) -> Result<(), ProviderError> {
+        let Settings {
+            wrapping, label, ..
+        } = &*self.settings;
+        let named = Named { id: &key.id, label };
+        let method = match key.mechanism {
+            Some(_) => Some(key.method(wrapping.vendor())?),
+            None => None,
+        };
+        self.token.with_session(Access::ReadWrite, |session| {
+            if let Some(method) = &method {
+                generate_wrapping_key(session, method, wrapping.rsa_size(), named)?;
+                if !key.mac_id.is_empty() {
+                    let id = &key.mac_id;
+                    generate_mac_key(session, MacAlgorithm::HmacSha256, Named { id, label })?;
+                }
+                Ok(())
+            } else if let Some(algorithm) = key.spec.mac_algorithm() {
+                generate_mac_key(session, algorithm, named)
+            } else if let Some(kind) = key.spec.key_pair() {
+                generate_signing_pair(session, kind, named)
+            } else {
+                Err(Failure::Answer("there is no way to make such a key"))
+            }
+        })
+    }
+
+    /// Destroys each object of a key. The key itself, which must be there, comes last: so a key that
+    /// was destroyed in part is still found, and destroyed when it is tried again.
+    fn destroy(&self, key: &TokenKey) -> Result<(), ProviderError> {
+        let name = key.name();
+        self.token
+            .with_key(&name, None, |session, _| name.find(session).map(drop))?;
+        let mut is_gone = false;
+        self.token.with_session(Access::ReadWrite, |session| {
+            for other in key.other_names() {
+                match other.find(session) {
+                    Ok(object) => session.destroy_object(object)?,
+                    Err(Failure::NotFound) => {}
+                    Err(failure) => return Err(failure),
+                }
+            }
+            match name.find(session) {
+                Ok(object) => session.destroy_object(object)?,
+                Err(Failure::NotFound) if is_gone => {}
+                Err(failure) => return Err(failure),
+            }
+            is_gone = true;
+            Ok(())
+        })?;
+        self.token.forget_key(&name);
+        Ok(())
+    }
+
+    fn with_wrapping_key<T>(
+        &self,
+        key: &TokenKey,
+        action: impl Fn(&Session, &Method, KeyObjects) -> Result<T, Failure>,
+    ) -> Result<T, ProviderError> {
+        let method = self.tested_method(key)?;
+        let canary = KeyCanary {
+            key,
+            method: &method,
+        };
+        self.token
+            .with_key(&key.name(), Some(&canary), |session, object| {
+                action(session, &method, key.objects(session, object)?)
+            })
+    }
+
+    fn abilities(&self) -> Result<Abilities, ProviderError> {
+        if let Some(&abilities) = self.known.abilities.get() {
+            return Ok(abilities);
+        }
+        let asked = self
+            .token
+            .on_slot(|context, slot| Abilities::ask(context, slot, &self.settings.wrapping))?;
+        Ok(*self.known.abilities.get_or_init(|| asked))
+    }
+
+    /// An error under the name that this provider was given.
+    fn named(&self, error: ProviderError) -> ProviderError {
+        let provider = self.settings.name.clone();
+        match error {
+            ProviderError::UnknownKey { .. } => ProviderError::UnknownKey { provider },
+            ProviderError::Unsupported { operation, .. } => ProviderError::Unsupported {
+                provider,
+                operation,
+            },
+            ProviderError::Unavailable { source, .. } => {
+                ProviderError::Unavailable { provider, source }
+            }
+            ProviderError::Refused { source, .. } => ProviderError::Refused { provider, source },
+            other => other,
+        }
+    }
+}
+
+/// Random, so that no two keys ever have the same: some tokens replace the one by the other.
+fn new_id() -> Result<Vec<u8>, ProviderError> {
+    let mut id = vec![0; 16];
+    SystemRandom.fill(&mut id)?;
+    Ok(id)
+}
+
+impl KeyProvider for Pkcs11KeyProvider {
+    fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// What the token does was asked when it was first at hand. Until then a key that wraps is all
+    /// that is promised.
+    fn capabilities(&self) -> Capabilities {
+        let creates = match self.abilities() {
+            Ok(abilities) => abilities.creates,
+            Err(_) => KeySpecs::NONE.with(KeySpec::Wrapping256),
+        };
+        Capabilities {
+            creates,
+            generates_data_keys: self.settings.data_keys == DataKeys::HereAndToken,
+            max_wrapped_len: Method::MAX_WRAPPED_LEN,
+            ..Capabilities::new(KeyMaterial::InProvider)
+        }
+    }
+
+    fn create_key(&self, request: CreateKeyRequest<'_>) -> Result<KeyHandle, ProviderError> {
+        self.create(request.spec, request.binding)
+            .map_err(|error| self.named(error))
+    }
+
+    fn destroy_key(&self, handle: &KeyHandle) -> Result<(), ProviderError> {
+        self.destroy(&TokenKey::read(handle)?)
+            .map_err(|error| self.named(error))
+    }
+
+    fn describe_key(&self, handle: &KeyHandle) -> Result<KeyDescription, ProviderError> {
+        let key = TokenKey::read(handle)?;
+        let description = key.describe(self.settings.wrapping.vendor())?;
+        let looked = self.token.with_key(&key.name(), None, |session, object| {
+            key.look_at(session, object)
+        });
+        looked.map_err(|error| self.named(error))?;
+        Ok(description)
+    }
+
+    fn wrap_key(&self, request: WrapRequest<'_>) -> Result<WrappedKey, ProviderError> {
+        let key = TokenKey::read(request.handle)?;
+        let wrapped = self.with_wrapping_key(&key, |session, method, objects| {
+            method.wrap(session, objects, request.data_key, request.binding)
+        });
+        wrapped.map_err(|error| self.named(error))
+    }
+
+    fn unwrap_key(&self, request: UnwrapRequest<'_>) -> Result<DataKey, ProviderError> {
+        let key = TokenKey::read(request.handle)?;
+        let method = key.method(self.settings.wrapping.vendor())?;
+        if !method.may_have_wrapped(request.wrapped) {
+            return Err(ProviderError::Rejected);
+        }
+        let unwrapped = self.with_wrapping_key(&key, |session, method, objects| {
+            method.unwrap(session, objects, request.wrapped, request.binding)
+        });
+        unwrapped.map_err(|error| self.named(error))
+    }
+
+    fn generate_data_key(
+        &self,
+        request: GenerateDataKeyRequest<'_>,
+    ) -> Result<GeneratedDataKey, ProviderError> {
+        if self.settings.data_keys == DataKeys::Here {
+            return Err(unsupported(self, "generate data keys"));
+        }
+        let key = TokenKey::read(request.handle)?;
+        let generated = self.with_wrapping_key(&key, |session, method, objects| {
+            let data_key = mixed_data_key(session)?;
+            let wrapped = method.wrap(session, objects, data_key.as_data_key(), request.binding)?;
+            Ok(GeneratedDataKey::new(data_key, wrapped))
+        });
+        generated.map_err(|error| self.named(error))
+    }
+
+    fn sign(&self, request: SignRequest<'_>) -> Result<Signature, ProviderError> {
+        let key = TokenKey::read(request.handle)?;
+        let kind = key.spec.key_pair().ok_or(key.wrong_spec("sign"))?;
+        key.spec.check_signs(request.algorithm, request.message)?;
+        let signing = RawSigning::new(request.algorithm, request.message);
+        let signed = self.token.with_key(&key.name(), None, |session, object| {
+            sign::sign(session, object, kind, &signing)
+        });
+        signed.map_err(|error| self.named(error))
+    }
+
+    fn public_key(&self, handle: &KeyHandle) -> Result<PublicKey, ProviderError> {
+        let key = TokenKey::read(handle)?;
+        let kind = key
+            .spec
+            .key_pair()
+            .ok_or(key.wrong_spec("have a public key"))?;
+        let public = KeyName::public(&key.id);
+        let given = self.token.with_key(&key.name(), None, |session, _| {
+            sign::public_key(session, public.find(session)?, kind)
+        });
+        given.map_err(|error| self.named(error))
+    }
+
+    fn generate_mac(&self, request: MacRequest<'_>) -> Result<Mac, ProviderError> {
+        let key = TokenKey::read(request.handle)?;
+        let algorithm = key
+            .spec
+            .mac_algorithm()
+            .ok_or(key.wrong_spec("make MACs"))?;
+        let made = self.token.with_key(&key.name(), None, |session, object| {
+            sign::mac(session, object, algorithm, request.message)
+        });
+        made.map_err(|error| self.named(error))
+    }
+}
+
+/// Random bytes of the token, XOR those of this process.
+fn mixed_data_key(session: &Session) -> Result<FreshDataKey, Failure> {
+    let mut bytes = Zeroizing::new([0; DataKey::LEN]);
+    session.generate_random_slice(bytes.as_mut_slice())?;
+    let here = FreshDataKey::generate(&SystemRandom).map_err(ProviderError::from)?;
+    for (byte, own) in bytes.iter_mut().zip(here.as_data_key().expose()) {
+        *byte ^= own;
+    }
+    let mixed = DataKey::from_bytes(bytes.as_slice()).map_err(ProviderError::from)?;
+    Ok(FreshDataKey::assume_fresh(mixed))
+}
+
+impl TokenKey {
+    /// The object that is the key, where there are several.
+    fn name(&self) -> KeyName {
+        let is_pair = match self.mechanism {
+            Some(mechanism) => mechanism.is_oaep(),
+            None => self.spec.has_public_key(),
+        };
+        if is_pair {
+            KeyName::private(&self.id)
+        } else {
+            KeyName::secret(&self.id)
+        }
+    }
+
+    fn other_names(&self) -> impl Iterator<Item = KeyName> {
+        let is_pair = self.name() == KeyName::private(&self.id);
+        let public = is_pair.then(|| KeyName::public(&self.id));
+        let mac = (!self.mac_id.is_empty()).then(|| KeyName::secret(&self.mac_id));
+        public.into_iter().chain(mac)
+    }
+
+    /// The objects that it wraps by.
+    fn objects(&self, session: &Session, object: ObjectHandle) -> Result<KeyObjects, Failure> {
+        match self.other_names().next() {
+            None => Ok(KeyObjects::Secret(object)),
+            Some(mac) if !self.mac_id.is_empty() => {
+                Ok(KeyObjects::SecretAndMac(object, mac.find(session)?))
+            }
+            Some(public) => Ok(KeyObjects::Pair {
+                private: object,
+                public: public.find(session)?,
+            }),
+        }
+    }
+
+    /// Makes sure that the object is there and is the key.
+    fn look_at(&self, session: &Session, object: ObjectHandle) -> Result<(), Failure> {
+        let shown = session.get_attributes(object, &[AttributeType::Id])?;
+        if shown == [cryptoki::object::Attribute::Id(self.id.clone())] {
+            return Ok(());
+        }
+        Err(Failure::Answer("a key that it found by an id has another"))
+    }
+
+    fn wrong_spec(&self, operation: &'static str) -> ProviderError {
+        ProviderError::WrongSpec {
+            spec: self.spec,
+            operation,
+        }
+    }
+}
+
+/// The canary of a key.
+struct KeyCanary<'a> {
+    key: &'a TokenKey,
+    method: &'a Method,
+}
+
+impl Canary for KeyCanary<'_> {
+    fn lay(&self, session: &Session, object: ObjectHandle) -> Result<Option<Box<[u8]>>, Failure> {
+        let objects = self.key.objects(session, object)?;
+        let canary = self_test::lay(session, self.method, objects)?;
+        Ok(Some(canary.as_bytes().into()))
+    }
+
+    fn check(&self, session: &Session, object: ObjectHandle, canary: &[u8]) -> Result<(), Failure> {
+        let objects = self.key.objects(session, object)?;
+        self_test::check(session, self.method, objects, canary)
+    }
+}
+
+impl fmt::Debug for Pkcs11KeyProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Pkcs11KeyProvider({}, {:?})",
+            self.settings.name, self.token
+        )
+    }
+}
