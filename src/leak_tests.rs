@@ -1,5 +1,6 @@
 //! No error and no secret type shows a secret, however it is formatted.
 
+mod audit;
 mod keys;
 mod kms;
 mod policies;

@@ -22,7 +22,7 @@ pub use record::{
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteKeyStore;
-pub use transaction::{Expected, Transaction, TransactionStep, Write};
+pub use transaction::{Expected, LogAppend, Transaction, TransactionStep, Write};
 
 /// Versioned records with compare-and-swap, transactions and a feed of changes.
 ///
@@ -49,6 +49,13 @@ pub use transaction::{Expected, Transaction, TransactionStep, Write};
 ///   because the revision it expects tells.
 /// - **Reads see commits.** A read sees every commit that returned before the read began, in any
 ///   process, and each commit whole or not at all.
+/// - **Log.** A store may keep a log beside its records: entries at the positions 0, 1, 2 and so on,
+///   appended by transactions and never changed. It is in no scan and no feed, and a transaction that
+///   only appends to it leaves the sequence as it is. Where [`read_log`](Self::read_log) is
+///   implemented, `commit` must append what [`Transaction::log`] has, in the same transaction, and a
+///   log that ends elsewhere than expected is a conflict over [`LogAppend::conflict_key`], looked
+///   for before those over records. A store without a log answers [`StoreError::NoLog`], and is
+///   then given no such transaction.
 /// - **Deletion.** A deleted record is absent. That it was deleted stays in the feed of changes, so
 ///   its key stays in the store; its bytes do not.
 /// - **Feed.** [`changes`](Self::changes) misses nothing: who asks again and again from the last
@@ -121,6 +128,47 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// [`StoreError`] when old bytes may be left: [`StoreError::Busy`] while another process reads
     /// them.
     fn erase_replaced(&self) -> Result<(), StoreError>;
+
+    /// Reads entries of the log from the position `from` on, at most `limit`, and says where the log
+    /// ends.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoLog`] when the store keeps none, which is the default, and otherwise when the
+    /// store cannot tell.
+    fn read_log(&self, from: u64, limit: usize) -> Result<LogPage, StoreError> {
+        let _ = (from, limit);
+        Err(StoreError::NoLog { store: self.name() })
+    }
+}
+
+/// Entries of a store's log.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogPage {
+    /// The entries, from the position asked for on.
+    pub entries: Vec<Vec<u8>>,
+    /// How many entries the log had, at the moment when these were read: the position of the next.
+    pub end: u64,
+}
+
+impl LogPage {
+    /// Puts an answer together.
+    #[must_use]
+    pub fn new(entries: Vec<Vec<u8>>, end: u64) -> Self {
+        Self { entries, end }
+    }
+}
+
+impl fmt::Debug for LogPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "LogPage({} entries, of {})",
+            self.entries.len(),
+            self.end
+        )
+    }
 }
 
 /// Asks for records of a collection.
@@ -231,6 +279,10 @@ macro_rules! forward_to_pointee {
 
             fn erase_replaced(&self) -> Result<(), StoreError> {
                 (**self).erase_replaced()
+            }
+
+            fn read_log(&self, from: u64, limit: usize) -> Result<LogPage, StoreError> {
+                (**self).read_log(from, limit)
             }
         }
     )*};

@@ -214,14 +214,14 @@ fn a_database_that_another_application_left_in_the_middle_is_left_as_it_is() {
 fn a_newer_schema_is_left_as_it_is() {
     let (directory, path) = place("keys.db");
     drop(SqliteKeyStore::create(&path).unwrap());
-    for (version, is_newer) in [(2, true), (i32::MAX, true), (0, false), (-1, false)] {
+    for (version, is_newer) in [(3, true), (i32::MAX, true), (0, false), (-1, false)] {
         let tool = Connection::open(&path).unwrap();
         tool.pragma_update(None, "user_version", version).unwrap();
         drop(tool);
         let error = refusal(&directory, &path);
         match error {
             StoreError::NewerSchema { found, known, .. } if is_newer => {
-                assert_eq!((found, known), (u64::try_from(version).unwrap(), 1));
+                assert_eq!((found, known), (u64::try_from(version).unwrap(), 2));
             }
             StoreError::Corrupt { .. } if !is_newer => {}
             other => panic!("{other:?}"),
@@ -236,7 +236,7 @@ fn a_schema_that_becomes_newer_is_noticed() {
     let store = SqliteKeyStore::create(&path).unwrap();
     let before = put_new(&store, &key("one"), b"1");
     let tool = Connection::open(&path).unwrap();
-    tool.pragma_update(None, "user_version", 2).unwrap();
+    tool.pragma_update(None, "user_version", 3).unwrap();
     let put = Transaction::new().put(key("two"), Expected::Absent, "2");
     assert!(matches!(
         store.commit(&put),
@@ -458,4 +458,49 @@ fn threads_share_a_store() {
     });
     assert_eq!(Contents::read(&store, &keys).unwrap().scanned.len(), 20);
     assert_eq!(store.latest().unwrap().get(), 20);
+}
+
+/// Version 1 of the schema had no log.
+#[test]
+fn a_store_of_an_older_schema_is_brought_to_the_newest() {
+    let (_directory, path) = place("keys.db");
+    let store = SqliteKeyStore::create(&path).unwrap();
+    let first = put_new(&store, &key("one"), b"1");
+    drop(store);
+    let tool = Connection::open(&path).unwrap();
+    tool.execute_batch("DROP TABLE log; PRAGMA user_version = 1")
+        .unwrap();
+    drop(tool);
+
+    let store = SqliteKeyStore::open(&path).unwrap();
+    store.verify().unwrap();
+    assert_eq!(store.latest().unwrap(), first);
+    assert!(store.get(&key("one")).unwrap().is_some());
+    let logged = Transaction::new().append_log(0, vec![b"a".to_vec()]);
+    assert_eq!(store.commit(&logged).unwrap(), first);
+    assert_eq!(store.read_log(0, 10).unwrap().entries, [b"a"]);
+}
+
+#[test]
+fn a_damaged_log_is_noticed() {
+    for (damage, position_is_read) in [
+        ("UPDATE log SET bytes = X'63' WHERE position = 1", true),
+        ("UPDATE log SET checksum = X'00' WHERE position = 1", true),
+        ("UPDATE log SET position = 7 WHERE position = 2", true),
+        ("DELETE FROM log WHERE position = 0", false),
+    ] {
+        let (_directory, path) = place("keys.db");
+        let store = SqliteKeyStore::create(&path).unwrap();
+        let entries = vec![b"a".to_vec(), b"b".to_vec(), b"c".to_vec()];
+        store
+            .commit(&Transaction::new().append_log(0, entries))
+            .unwrap();
+        let tool = Connection::open(&path).unwrap();
+        tool.execute_batch(damage).unwrap();
+        let found = store.read_log(1, 10);
+        assert_eq!(found.is_err(), position_is_read, "{damage}");
+        assert!(matches!(store.verify(), Err(StoreError::Corrupt { .. })));
+        let found = store.read_log(0, 10);
+        assert!(matches!(found, Err(StoreError::Corrupt { .. })), "{damage}");
+    }
 }

@@ -138,6 +138,13 @@ impl Lines {
         }
     }
 
+    /// The sequence of the first line.
+    #[must_use]
+    pub fn first_sequence(&self) -> u64 {
+        let count = self.writer.ends.len() as u64;
+        self.writer.next.saturating_sub(count)
+    }
+
     /// All lines, each with its line feed.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::context::EncryptionContext;
@@ -16,8 +17,8 @@ use crate::rng::{RandomError, RandomSource};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AuditEvent<'a> {
-    /// The same in all records of one call.
-    pub request: RequestId,
+    /// Names the call: the same in all records that it makes.
+    pub request: &'a str,
     /// Who acted.
     pub principal: &'a str,
     /// What the application said of who acted.
@@ -52,7 +53,7 @@ pub type Parameters<'a> = SmallVec<[(&'static str, ParameterValue<'a>); 2]>;
 impl<'a> AuditEvent<'a> {
     /// Something that was allowed. The fields say more.
     #[must_use]
-    pub fn new(request: RequestId, principal: &'a str, operation: Operation) -> Self {
+    pub fn new(request: &'a str, principal: &'a str, operation: Operation) -> Self {
         Self {
             request,
             principal,
@@ -142,7 +143,8 @@ impl fmt::Display for DecidedBy<'_> {
 }
 
 /// The value of a parameter of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum ParameterValue<'a> {
     /// Text.
@@ -250,6 +252,6 @@ macro_rules! random_id {
 pub(super) use random_id;
 
 random_id! {
-    /// Names one call: all records that it makes have the same.
-    RequestId
+    /// Names one record: the same in each sink.
+    EventId
 }

@@ -49,7 +49,6 @@ pub struct TrailHead {
     /// The sequence of the line that was the last.
     pub sequence: u64,
     /// The hash of that line.
-    #[serde(with = "hash_text")]
     pub hash: LineHash,
     /// When it was.
     pub time: Timestamp,
@@ -99,28 +98,5 @@ impl<T: HeadStore + ?Sized> HeadStore for Arc<T> {
 
     fn save(&self, head: &TrailHead) -> Result<(), AuditError> {
         (**self).save(head)
-    }
-}
-
-mod hash_text {
-    use std::borrow::Cow;
-
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::LineHash;
-
-    pub(super) fn serialize<S: Serializer>(
-        hash: &LineHash,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(hash)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<LineHash, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
-        LineHash::from_hex(&text).ok_or_else(|| D::Error::custom("a hash is 64 hexadecimal digits"))
     }
 }

@@ -1,13 +1,17 @@
 //! The lines of a trail, as they are written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::error::AuditError;
 use super::event::{AuditEvent, ParameterValue};
 use super::key::HASH_PREFIX;
-use super::{AuditKey, RequestId, TrailId};
+use super::{AuditKey, EventId, TrailId};
 use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
 use crate::crypto::{HASH_LEN, sha256};
@@ -41,16 +45,27 @@ impl LineHash {
         &self.0
     }
 
-    pub(super) fn from_hex(text: &str) -> Option<Self> {
-        let mut bytes = [0; HASH_LEN];
-        let decoded = base16ct::lower::decode(text.as_bytes(), &mut bytes).ok()?;
-        (decoded.len() == HASH_LEN).then_some(Self(bytes))
-    }
-
     fn write_hex(&self, line: &mut Vec<u8>) {
         let mut digits = [0; 2 * HASH_LEN];
         if let Ok(digits) = base16ct::lower::encode(&self.0, &mut digits) {
             line.extend_from_slice(digits);
+        }
+    }
+}
+
+impl Serialize for LineHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for LineHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        let mut bytes = [0; HASH_LEN];
+        match base16ct::lower::decode(text.as_bytes(), &mut bytes) {
+            Ok(decoded) if decoded.len() == HASH_LEN => Ok(Self(bytes)),
+            _ => Err(D::Error::custom("a hash is 64 hexadecimal digits")),
         }
     }
 }
@@ -85,7 +100,7 @@ pub(super) struct Entry(Vec<u8>);
 impl Entry {
     pub(super) fn new(
         event: &AuditEvent<'_>,
-        id: RequestId,
+        id: EventId,
         time: Timestamp,
         values: ContextValues,
         key: &AuditKey,
@@ -94,7 +109,7 @@ impl Entry {
         let mut line = Object::open(&mut bytes);
         line.display("eventTime", time);
         line.display("eventID", id);
-        line.display("requestID", event.request);
+        line.text("requestID", event.request);
         {
             let mut identity = line.object("userIdentity");
             identity.text("principalId", event.principal);
@@ -354,7 +369,7 @@ impl<'b> Object<'b> {
         }
     }
 
-    fn list(&mut self, texts: &[std::borrow::Cow<'_, str>]) {
+    fn list(&mut self, texts: &[Cow<'_, str>]) {
         self.bytes.push(b'[');
         for (index, text) in texts.iter().enumerate() {
             if index > 0 {
@@ -388,7 +403,7 @@ fn needs_no_escape(byte: u8) -> bool {
 }
 
 /// Any text can be given for a key, of any length.
-fn cut(selector: &str) -> std::borrow::Cow<'_, str> {
+fn cut(selector: &str) -> Cow<'_, str> {
     if selector.len() <= MAX_SELECTOR_LEN {
         return selector.into();
     }

@@ -1,11 +1,13 @@
 //! Where records go.
 
 mod memory;
+mod store;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use memory::MemorySink;
+pub use store::StoreSink;
 
 use super::batch::{Appended, Batch};
 use super::error::{AuditError, ChangeError};

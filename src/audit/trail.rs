@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use builder::AuditTrailBuilder;
+pub(crate) use builder::KmsParts;
 
 use self::group::Group;
 use super::batch::{Appended, Batch, ChainRules};
 use super::error::{AuditError, ChangeError};
-use super::event::{AuditEvent, RequestId};
+use super::event::{AuditEvent, EventId};
 use super::head::{HeadStore, Tail, TrailHead};
 use super::line::{ContextValues, Entry};
 use super::sink::AuditSink;
@@ -60,7 +61,7 @@ struct Checkpoints {
 #[non_exhaustive]
 pub struct Recorded {
     /// The id of the record, the same in each sink.
-    pub id: RequestId,
+    pub id: EventId,
     /// The sequence of its line, where the (first) sink has a chain.
     pub sequence: Option<u64>,
 }
@@ -69,6 +70,13 @@ impl AuditTrail {
     /// Begins to put a trail together that goes to `sink`.
     pub fn builder(sink: impl AuditSink + 'static) -> AuditTrailBuilder {
         AuditTrailBuilder::new(Some(Arc::new(sink)))
+    }
+
+    /// Begins to put a trail together that is kept in the store of the KMS to whose
+    /// [builder](crate::KmsBuilder) it is given, if that store [keeps a log](KeyStore::read_log): a
+    /// change of a key and its record are then one transaction.
+    pub fn in_key_store() -> AuditTrailBuilder {
+        AuditTrailBuilder::new(None)
     }
 
     /// Records an event. It is kept, durably as the sink promises, when this returns.
@@ -154,8 +162,8 @@ impl AuditTrail {
 }
 
 impl Inner {
-    fn entry(&self, event: &AuditEvent<'_>) -> Result<(RequestId, Entry), AuditError> {
-        let id = RequestId::generate(self.random.as_ref())?;
+    fn entry(&self, event: &AuditEvent<'_>) -> Result<(EventId, Entry), AuditError> {
+        let id = EventId::generate(self.random.as_ref())?;
         let time = self.clock.unix_time();
         Ok((
             id,

@@ -50,6 +50,8 @@ fn every_error() {
             key: key(),
             len: 1 << 21,
         },
+        StoreError::LogEntryTooLarge { len: 1 << 21 },
+        StoreError::NoLog { store: store() },
         StoreError::RepeatedKey { key: key() },
         StoreError::DeletesAbsent { key: key() },
     ];
@@ -68,6 +70,8 @@ fn every_error() {
             | StoreError::Io { .. }
             | StoreError::Unavailable { .. }
             | StoreError::RecordTooLarge { .. }
+            | StoreError::LogEntryTooLarge { .. }
+            | StoreError::NoLog { .. }
             | StoreError::RepeatedKey { .. }
             | StoreError::DeletesAbsent { .. } => assert_error_clean(&CommitError::from(error)),
         }

@@ -127,6 +127,20 @@ pub enum StoreError {
         /// The bytes that it has.
         len: usize,
     },
+    /// An entry of the log is longer than any store takes.
+    #[error(
+        "an entry of the log has {len} bytes, and at most {MAX_RECORD_LEN} can be stored; nothing was changed; write less"
+    )]
+    LogEntryTooLarge {
+        /// The bytes that it has.
+        len: usize,
+    },
+    /// The store keeps records only.
+    #[error("{store} keeps no log; keep the audit trail elsewhere, in files for instance")]
+    NoLog {
+        /// The store's name.
+        store: String,
+    },
     /// Two steps of a transaction name one record.
     #[error(
         "the transaction names the record {key} twice; nothing was changed; give one step for each record"

@@ -4,8 +4,8 @@ use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::{
-    Change, Changes, Collection, CommitError, KeyStore, Record, RecordId, RecordKey, Revision,
-    ScanRequest, Sequence, StoreError, Transaction, TransactionStep, Write,
+    Change, Changes, Collection, CommitError, KeyStore, LogAppend, LogPage, Record, RecordId,
+    RecordKey, Revision, ScanRequest, Sequence, StoreError, Transaction, TransactionStep, Write,
 };
 
 /// A store in memory: **it is lost with the process**, and so are the keys in it. For tests, and
@@ -19,6 +19,7 @@ struct State {
     records: BTreeMap<Collection, BTreeMap<RecordId, Entry>>,
     /// The records by the commit that changed them last.
     feed: BTreeMap<Sequence, BTreeSet<RecordKey>>,
+    log: Vec<Vec<u8>>,
 }
 
 struct Entry {
@@ -64,6 +65,13 @@ impl KeyStore for MemoryKeyStore {
     fn commit(&self, transaction: &Transaction) -> Result<Sequence, CommitError> {
         transaction.validate()?;
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = transaction.log()
+            && log.position != state.log.len() as u64
+        {
+            return Err(CommitError::Conflict {
+                key: LogAppend::conflict_key(),
+            });
+        }
         for step in transaction.steps() {
             if !step.expected.matches(state.revision(&step.key)) {
                 return Err(CommitError::Conflict {
@@ -76,6 +84,9 @@ impl KeyStore for MemoryKeyStore {
             for step in transaction.steps() {
                 state.apply(step);
             }
+        }
+        if let Some(log) = transaction.log() {
+            state.log.extend_from_slice(&log.entries);
         }
         Ok(state.latest)
     }
@@ -100,6 +111,13 @@ impl KeyStore for MemoryKeyStore {
 
     fn erase_replaced(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn read_log(&self, from: u64, limit: usize) -> Result<LogPage, StoreError> {
+        let state = self.read();
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let entries = state.log.iter().skip(from).take(limit).cloned().collect();
+        Ok(LogPage::new(entries, state.log.len() as u64))
     }
 }
 

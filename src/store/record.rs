@@ -23,6 +23,10 @@ impl Collection {
     pub const META: Self = Self::known(b"meta");
     /// Grants, by grant id.
     pub const GRANTS: Self = Self::known(b"grants");
+    /// Heads of audit trails, by trail id.
+    pub const AUDIT: Self = Self::known(b"audit");
+    /// No records: what conflicts over the log of a store name.
+    pub const LOG: Self = Self::known(b"log");
     /// Policies, by key id.
     pub const POLICIES: Self = Self::known(b"policies");
 

@@ -4,6 +4,7 @@ mod connection;
 mod failure;
 mod file;
 mod head;
+mod log;
 mod pool;
 mod process;
 mod row;
@@ -23,12 +24,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use failure::Failure;
 use file::StoreFile;
 use head::Head;
+use log::Log;
 use pool::Pool;
 use rows::{Checked, Row, Rows};
 
 use super::{
-    Changes, CommitError, KeyStore, Record, RecordId, RecordKey, ScanRequest, Sequence, StoreError,
-    Transaction,
+    Changes, CommitError, KeyStore, LogAppend, LogPage, Record, RecordId, RecordKey, ScanRequest,
+    Sequence, StoreError, Transaction,
 };
 
 /// A store in one SQLite file, for several processes of one machine at once.
@@ -179,7 +181,7 @@ impl KeyStore for SqliteKeyStore {
 
     fn commit(&self, transaction: &Transaction) -> Result<Sequence, CommitError> {
         transaction.validate()?;
-        let committed = if transaction.only_checks() {
+        let committed = if transaction.only_checks() && transaction.log().is_none() {
             self.read(|connection| check(connection, transaction))
         } else {
             self.write(|connection| commit(connection, transaction))
@@ -212,6 +214,14 @@ impl KeyStore for SqliteKeyStore {
             connection::empty_log(connection)
         })
     }
+
+    fn read_log(&self, from: u64, limit: usize) -> Result<LogPage, StoreError> {
+        self.read(|connection| {
+            connection::ensure_current(connection)?;
+            let snapshot = connection.transaction()?;
+            Log::new(&snapshot).read(from, limit)
+        })
+    }
 }
 
 /// The sequence that is now the latest, or the first record that was not as expected.
@@ -228,12 +238,23 @@ fn check(connection: &mut Connection, transaction: &Transaction) -> Result<Commi
 fn commit(connection: &mut Connection, transaction: &Transaction) -> Result<Committed, Failure> {
     let writing = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     connection::ensure_current(&writing)?;
+    if let Some(log) = transaction.log() {
+        if Log::new(&writing).end()? != log.position {
+            return Ok(Err(LogAppend::conflict_key()));
+        }
+        Log::new(&writing).append(log)?;
+    }
     let rows = Rows::new(&writing);
     let slots = match rows.check(transaction)? {
         Checked::Conflict(key) => return Ok(Err(key)),
         Checked::AsExpected(slots) => slots,
     };
-    let sequence = Head::read(&writing)?.advance(&writing)?;
+    let head = Head::read(&writing)?;
+    let sequence = if transaction.only_checks() {
+        head.sequence()
+    } else {
+        head.advance(&writing)?
+    };
     for (step, slot) in transaction.steps().iter().zip(slots) {
         rows.apply(step, slot, sequence)?;
     }

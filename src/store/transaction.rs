@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::error::StoreError;
-use super::record::{MAX_RECORD_LEN, RecordKey, Revision};
+use super::record::{Collection, MAX_RECORD_LEN, RecordKey, Revision};
 
 /// What happens to several records at once, or not at all.
 ///
@@ -23,6 +23,7 @@ use super::record::{MAX_RECORD_LEN, RecordKey, Revision};
 #[must_use]
 pub struct Transaction {
     steps: Vec<TransactionStep>,
+    log: Option<LogAppend>,
 }
 
 impl Transaction {
@@ -56,13 +57,28 @@ impl Transaction {
         self
     }
 
+    /// Appends entries to the store's log, and fails unless the first of them gets the position
+    /// `position`: see [`KeyStore::read_log`](super::KeyStore::read_log). Replaces entries that were
+    /// to be appended before.
+    pub fn append_log(mut self, position: u64, entries: Vec<Vec<u8>>) -> Self {
+        self.log = Some(LogAppend { position, entries });
+        self
+    }
+
+    /// What is appended to the store's log.
+    #[must_use]
+    pub fn log(&self) -> Option<&LogAppend> {
+        self.log.as_ref()
+    }
+
     /// The steps, in the order they were added.
     #[must_use]
     pub fn steps(&self) -> &[TransactionStep] {
         &self.steps
     }
 
-    /// Whether nothing would be written.
+    /// Whether no record would be written, so that the store's sequence stays. Something may be
+    /// appended to the log all the same.
     #[must_use]
     pub fn only_checks(&self) -> bool {
         self.steps.iter().all(|step| step.write == Write::Check)
@@ -72,10 +88,16 @@ impl Transaction {
     ///
     /// # Errors
     ///
+    /// [`StoreError::LogEntryTooLarge`] when an entry of the log is over [`MAX_RECORD_LEN`],
     /// [`StoreError::RepeatedKey`] when two steps name one record,
     /// [`StoreError::RecordTooLarge`] when a record is over [`MAX_RECORD_LEN`], and
     /// [`StoreError::DeletesAbsent`] when a step deletes what it expects to be absent.
     pub fn validate(&self) -> Result<(), StoreError> {
+        for entry in self.log.iter().flat_map(|log| &log.entries) {
+            if entry.len() > MAX_RECORD_LEN {
+                return Err(StoreError::LogEntryTooLarge { len: entry.len() });
+            }
+        }
         let mut keys = HashSet::with_capacity(self.steps.len());
         for step in &self.steps {
             if !keys.insert(&step.key) {
@@ -99,6 +121,33 @@ impl Transaction {
             }
         }
         Ok(())
+    }
+}
+
+/// What is appended to the log of a store.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogAppend {
+    /// The position that the first entry must get, which is the number of entries before.
+    pub position: u64,
+    /// The entries.
+    pub entries: Vec<Vec<u8>>,
+}
+
+impl LogAppend {
+    /// What a conflict over the log names in place of a record.
+    #[must_use]
+    pub fn conflict_key() -> RecordKey {
+        RecordKey::new(Collection::LOG, (*b"log-end-position").into())
+    }
+}
+
+impl fmt::Debug for LogAppend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogAppend")
+            .field("position", &self.position)
+            .field("entries", &format_args!("{} entries", self.entries.len()))
+            .finish()
     }
 }
 

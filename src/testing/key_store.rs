@@ -1,5 +1,6 @@
 mod agreement;
 mod changes;
+mod log;
 mod records;
 mod threads;
 mod transactions;
@@ -39,6 +40,11 @@ pub fn key_store(make: &dyn Fn() -> Box<dyn KeyStore>) {
         records::erasing_what_was_replaced_keeps_the_rest,
         records::many_records_at_once,
         records::nothing_shows_the_bytes,
+        log::entries_stay_in_their_order,
+        log::a_log_that_ends_elsewhere_is_a_conflict,
+        log::log_and_records_are_written_together_or_not_at_all,
+        log::the_log_is_in_no_feed,
+        log::too_large_an_entry_is_refused,
         threads::no_update_is_lost,
         threads::commits_are_seen_whole,
     ] {

@@ -4,7 +4,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use waxseal::store::{Changes, Record, RecordId, RecordKey, ScanRequest, Sequence, Transaction};
+use waxseal::store::{
+    Changes, LogPage, Record, RecordId, RecordKey, ScanRequest, Sequence, Transaction,
+};
 use waxseal::{CommitError, KeyStore, MemoryKeyStore, StoreError};
 
 use super::kms::{Ledger, World};
@@ -127,6 +129,10 @@ impl KeyStore for Mortal {
     fn erase_replaced(&self) -> Result<(), StoreError> {
         self.read()?.erase_replaced()
     }
+
+    fn read_log(&self, from: u64, limit: usize) -> Result<LogPage, StoreError> {
+        self.read()?.read_log(from, limit)
+    }
 }
 
 /// Passes on to a store, and lets others act just before a commit, or just after a record was read.
@@ -226,5 +232,9 @@ impl KeyStore for Interrupted {
 
     fn erase_replaced(&self) -> Result<(), StoreError> {
         self.inner.erase_replaced()
+    }
+
+    fn read_log(&self, from: u64, limit: usize) -> Result<LogPage, StoreError> {
+        self.inner.read_log(from, limit)
     }
 }

@@ -9,11 +9,12 @@ use crate::audit::checkpoint::CheckpointSigner;
 use crate::audit::error::AuditError;
 use crate::audit::head::HeadStore;
 use crate::audit::line::ContextValues;
-use crate::audit::sink::AuditSink;
+use crate::audit::sink::{AuditSink, StoreSink};
 use crate::audit::{AuditKey, TrailId};
 use crate::clock::{Clock, SystemClock};
 use crate::fork::PerProcess;
 use crate::rng::{RandomSource, SystemRandom};
+use crate::store::KeyStore;
 
 /// Puts an [`AuditTrail`] together. Given to a [`KmsBuilder`](crate::KmsBuilder), it needs no
 /// key, head store or clock: it has those of the KMS.
@@ -34,6 +35,7 @@ pub struct AuditTrailBuilder {
 
 /// What the trail of a KMS has of it.
 pub(crate) struct KmsParts {
+    pub(crate) store: Arc<dyn KeyStore>,
     pub(crate) key: AuditKey,
     pub(crate) heads: Arc<dyn HeadStore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -118,12 +120,19 @@ impl AuditTrailBuilder {
 
     /// Adds what a KMS has and was not set otherwise: its key, the place for heads, its clock and
     /// random source.
-    pub(crate) fn for_kms(mut self, parts: KmsParts) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError::Store`] when the trail is to be in the KMS's store, and that keeps no log.
+    pub(crate) fn for_kms(mut self, parts: KmsParts) -> Result<Self, AuditError> {
+        if self.sink.is_none() {
+            self.sink = Some(Arc::new(StoreSink::of_kms(parts.store)?));
+        }
         self.key.get_or_insert(parts.key);
         self.heads.get_or_insert(parts.heads);
         self.clock.get_or_insert(parts.clock);
         self.random.get_or_insert(parts.random);
-        self
+        Ok(self)
     }
 
     /// Opens the trail, to go on with what the sink has.

@@ -1,5 +1,7 @@
 //! The bytes of a record, and the tag that binds them to their place.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -10,7 +12,8 @@ use crate::kms::error::KmsError;
 use crate::store::RecordKey;
 
 /// Writes and reads the records of one store: version, JSON, and a tag under the store's key.
-pub(in crate::kms) struct Codec(Expand);
+#[derive(Clone)]
+pub(in crate::kms) struct Codec(Arc<Expand>);
 
 /// Why bytes are no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,7 @@ const VERSION: u8 = 1;
 impl Codec {
     /// Takes the store's key.
     pub(in crate::kms) fn new(store_key: Expand) -> Self {
-        Self(store_key)
+        Self(Arc::new(store_key))
     }
 
     /// Derives a key from the store's key, or a digest of what `info` digests.

@@ -81,7 +81,7 @@ pub(super) fn checksum(key: &RecordKey, revision: i64, bytes: Option<&[u8]>) -> 
     let presence: &[u8] = if bytes.is_some() { &[1] } else { &[0] };
     let id = key.id.as_bytes();
     let id_len = u8::try_from(id.len()).unwrap_or(u8::MAX);
-    first(&sha256(&[
+    front(&sha256(&[
         key.collection.as_str().as_bytes(),
         &[0, id_len],
         id,
@@ -95,10 +95,10 @@ pub(super) fn checksum(key: &RecordKey, revision: i64, bytes: Option<&[u8]>) -> 
 pub(super) fn home_slot(key: &RecordKey) -> i64 {
     let collection = key.collection.as_str().as_bytes();
     let hash = sha256(&[collection, &[0], key.id.as_bytes()]);
-    i64::from_be_bytes(first(&hash)) & i64::MAX
+    i64::from_be_bytes(front(&hash)) & i64::MAX
 }
 
-fn first<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
+pub(super) fn front<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
     let mut front = [0; N];
     for (to, from) in front.iter_mut().zip(hash) {
         *to = *from;

@@ -12,8 +12,10 @@ pub(super) const VERSION: u64 = MIGRATIONS.len() as u64;
 
 /// The statements that make version 1 of an empty file, version 2 of version 1, and so on. Those
 /// of a released version are never edited.
-pub(super) const MIGRATIONS: [&[&str]; 1] =
-    [&[RECORDS, BY_REVISION, HEAD, "INSERT INTO head VALUES (0)"]];
+pub(super) const MIGRATIONS: [&[&str]; 2] = [
+    &[RECORDS, BY_REVISION, HEAD, "INSERT INTO head VALUES (0)"],
+    &[LOG],
+];
 
 /// `slot` is where a record is looked for first; it follows from collection and id. A deleted
 /// record keeps its row, without bytes.
@@ -32,9 +34,17 @@ const BY_REVISION: &str = "CREATE INDEX records_by_revision ON records (revision
 /// One row: the highest revision there is, kept twice because so much depends on it.
 const HEAD: &str = "CREATE TABLE head (sequence INTEGER NOT NULL) STRICT";
 
+/// Entries at the positions 0, 1, 2 and so on.
+const LOG: &str = "CREATE TABLE log (
+    position INTEGER PRIMARY KEY,
+    checksum BLOB NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT";
+
 /// What there is in a file of the newest version, by name.
-const OBJECTS: [(&str, Option<&str>); 4] = [
+const OBJECTS: [(&str, Option<&str>); 5] = [
     ("head", Some(HEAD)),
+    ("log", Some(LOG)),
     ("records", Some(RECORDS)),
     ("records_by_revision", Some(BY_REVISION)),
     ("sqlite_autoindex_records_1", None),

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::failure::Failure;
+use super::log::{FROM, LAST};
 use super::row::Row;
 use super::rows::{ALL, AT, BY_NAME, CHANGES, Rows, SCAN};
 use super::{SqliteKeyStore, file, schema};
@@ -57,6 +58,8 @@ fn no_query_reads_more_than_it_gives() {
             "SEARCH records USING INDEX records_by_revision (revision>?)",
         ),
         (ALL, "SCAN records"),
+        (FROM, "SEARCH log USING INTEGER PRIMARY KEY (rowid>?)"),
+        (LAST, "SEARCH log"),
         (
             "SELECT max(revision) FROM records",
             "SEARCH records USING COVERING INDEX records_by_revision",

@@ -2,6 +2,7 @@ use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::head::Head;
+use super::log::Log;
 use super::rows::Rows;
 
 /// Looks at the ends of the trees of pages, in no time.
@@ -16,5 +17,6 @@ pub(super) fn whole(snapshot: &Connection) -> Result<(), Failure> {
         return Err(Failure::damage(found));
     }
     Rows::new(snapshot).verify_all()?;
+    Log::new(snapshot).verify_all()?;
     quick(snapshot)
 }
