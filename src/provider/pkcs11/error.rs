@@ -174,6 +174,11 @@ pub enum Pkcs11Error {
         /// The token's label.
         token: String,
     },
+    /// Something in this process logs out as fast as this crate logs in.
+    #[error(
+        "something else in this process logs out from the token again and again; let it use a token or a process of its own"
+    )]
+    LoggedOut,
     /// All sessions are in use.
     #[error(
         "all {sessions} sessions with the token were in use for {waited:?}; allow more sessions, or use fewer threads"
@@ -275,6 +280,7 @@ impl Pkcs11Error {
             self,
             Self::NoToken { .. }
                 | Self::SecurityOfficer { .. }
+                | Self::LoggedOut
                 | Self::Busy { .. }
                 | Self::Waiting { .. }
                 | Self::NotOurs { .. }

@@ -19,6 +19,8 @@ pub(super) enum Failure {
     Rejected,
     /// The token has no such key, though somebody is logged in who would see it.
     NotFound,
+    /// The token shows no key at all: it is empty, or what holds its keys is away.
+    NothingFound,
     /// Nobody is logged in any more.
     LoggedOut,
     /// The runtime itself says so.
@@ -122,7 +124,7 @@ impl Failure {
             Self::Token(Error::NullFunctionPointer | Error::NotSupported) => REFUSED,
             Self::Token(_) => FAULT,
             Self::Answer(_) => FAULT,
-            Self::LoggedOut => STALE,
+            Self::LoggedOut | Self::NothingFound => STALE,
             Self::Rejected => REJECTED,
             Self::NotFound => NOT_FOUND,
             Self::Runtime(Pkcs11Error::Login { failure, .. }) => {
@@ -180,6 +182,7 @@ impl Failure {
                 format!("C_{function:?} answered {code:?}")
             }
             Self::Runtime(error) => error.to_string(),
+            Self::NothingFound => "it shows no keys any more".to_owned(),
             _ => "its answers make no sense".to_owned(),
         }
     }
@@ -189,11 +192,23 @@ impl Failure {
             Self::Token(error) => error.into(),
             Self::Runtime(error) => error,
             Self::Answer(what) => Pkcs11Error::Answer { what },
-            Self::LoggedOut | Self::NotFound | Self::Rejected | Self::Provider(_) => {
-                Pkcs11Error::Answer {
-                    what: "it speaks of keys when it was asked for a session",
-                }
+            Self::LoggedOut
+            | Self::NotFound
+            | Self::NothingFound
+            | Self::Rejected
+            | Self::Provider(_) => Pkcs11Error::Answer {
+                what: "it speaks of keys when it was asked for a session",
+            },
+        }
+    }
+
+    /// What the caller is told, if there is no telling what the failure means.
+    pub(super) fn into_outage(self) -> ProviderError {
+        match self.class().verdict {
+            Verdict::Suspect | Verdict::Rejected | Verdict::NotFound => {
+                Self::LoggedOut.into_provider_error()
             }
+            _ => self.into_provider_error(),
         }
     }
 
@@ -209,8 +224,9 @@ impl Failure {
                     provider: super::NAME.to_owned(),
                 };
             }
-            Self::LoggedOut => Pkcs11Error::Answer {
-                what: "nobody is logged in right after a login",
+            Self::LoggedOut => Pkcs11Error::LoggedOut,
+            Self::NothingFound => Pkcs11Error::Answer {
+                what: "it has no keys any more",
             },
             Self::Answer(what) => Pkcs11Error::Answer { what },
             Self::Token(error) => error.into(),
@@ -218,7 +234,7 @@ impl Failure {
         let (provider, source) = (super::NAME.to_owned(), Box::new(error));
         match verdict {
             Verdict::Rejected => ProviderError::Rejected,
-            Verdict::Refused => ProviderError::Refused { provider, source },
+            Verdict::Refused | Verdict::Pin(_) => ProviderError::Refused { provider, source },
             _ => ProviderError::Unavailable { provider, source },
         }
     }
@@ -427,3 +443,6 @@ impl From<Error> for Pkcs11Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ mod load;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{
     Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
@@ -34,6 +34,9 @@ struct Running {
     /// Read by whoever calls a function, written by whoever initialises the module.
     state: RwLock<State>,
     backoff: Mutex<Backoff>,
+    /// Whether it has worked since it was last initialised anew. No lock, since it is set by those
+    /// who have entered.
+    has_worked: AtomicBool,
     refused_logins: Mutex<Vec<RefusedLogin>>,
 }
 
@@ -138,6 +141,9 @@ impl Module {
                 reason: failure.reason(),
             }));
         }
+        if running.has_worked.swap(false, Ordering::Relaxed) {
+            backoff.reset();
+        }
         backoff
             .begin(Instant::now())
             .map_err(|after| Pkcs11Error::Waiting {
@@ -196,6 +202,7 @@ impl Running {
                 initialised: None,
             }),
             backoff: Mutex::default(),
+            has_worked: AtomicBool::new(false),
             refused_logins: Mutex::default(),
         }
     }
@@ -220,7 +227,7 @@ impl Entered<'_> {
 
     /// The module works: should it fail again, it is initialised anew at once.
     pub(super) fn works(&self) {
-        lock(&self.running.backoff).reset();
+        self.running.has_worked.store(true, Ordering::Relaxed);
     }
 }
 

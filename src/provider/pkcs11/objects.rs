@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -51,23 +52,32 @@ impl KeyName {
 
     /// Finds it: exactly one key must be it.
     pub(super) fn find(&self, session: &Session) -> Result<ObjectHandle, Failure> {
-        let found = session.find_objects(&[
-            Attribute::Class(match self.class {
-                Class::Secret => ObjectClass::SECRET_KEY,
-                Class::Private => ObjectClass::PRIVATE_KEY,
-                Class::Public => ObjectClass::PUBLIC_KEY,
-            }),
-            Attribute::Token(true),
-            Attribute::Id(self.id.to_vec()),
-        ])?;
+        let id = Attribute::Id(self.id.to_vec());
+        let found = session.find_objects(&[self.class(), Attribute::Token(true), id])?;
         match found[..] {
             [key] => Ok(key),
-            [] => Err(Failure::NotFound),
+            [] if self.is_alone_missing(session)? => Err(Failure::NotFound),
+            [] => Err(Failure::NothingFound),
             _ => Err(Failure::Runtime(Pkcs11Error::SeveralKeys {
                 id: self.to_string(),
                 count: found.len(),
             })),
         }
+    }
+
+    /// Whether the token shows other keys of the kind, as one does that works.
+    fn is_alone_missing(&self, session: &Session) -> Result<bool, Failure> {
+        let template = [self.class(), Attribute::Token(true)];
+        let mut others = session.iter_objects_with_cache_size(&template, NonZeroUsize::MIN)?;
+        Ok(others.next().transpose()?.is_some())
+    }
+
+    fn class(&self) -> Attribute {
+        Attribute::Class(match self.class {
+            Class::Secret => ObjectClass::SECRET_KEY,
+            Class::Private => ObjectClass::PRIVATE_KEY,
+            Class::Public => ObjectClass::PUBLIC_KEY,
+        })
     }
 }
 

@@ -5,6 +5,7 @@ mod anchor;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use cryptoki::context::{Function, Pkcs11};
 use cryptoki::error::{Error, RvError};
@@ -39,9 +40,14 @@ struct Link {
     epoch: u64,
     /// Sessions of another generation are not touched any more, not even to close them.
     generation: u64,
-    token: Option<FoundToken>,
+    token: Option<Arc<FoundToken>>,
     anchor: Option<Anchor>,
+    /// When the anchor was last seen to hold.
+    seen: Option<Instant>,
 }
+
+/// How long it is believed, while nothing fails, that the sessions are still ours.
+const BELIEVED: Duration = Duration::from_secs(1);
 
 /// A session with somebody. While it lives, the module is not initialised anew.
 pub(super) struct Lease<'a> {
@@ -50,7 +56,7 @@ pub(super) struct Lease<'a> {
     session: Option<Session>,
     access: Access,
     generation: u64,
-    token: FoundToken,
+    token: Arc<FoundToken>,
 }
 
 impl Connection {
@@ -118,18 +124,22 @@ impl Connection {
             Ok(lease) => return Ok(lease),
             Err(failure) => failure,
         };
-        let epoch = self.lock_link().epoch;
-        if failed.is_about_one_token() && Arc::strong_count(&self.module) > OWN_HOLDERS {
-            return Err(failed);
-        }
-        match self
-            .module
-            .reinitialise(epoch, self.config.reinitialise, &failed)
-        {
+        match self.reinitialise(&failed) {
             Ok(()) => self.lease(access, want),
             Err(_) if failed.is_about_one_token() => Err(failed),
             Err(other) => Err(other),
         }
+    }
+
+    /// Initialises the module anew, if that is allowed and may help.
+    pub(super) fn reinitialise(&self, failed: &Failure) -> Result<(), Failure> {
+        let has_other_users = Arc::strong_count(&self.module) > OWN_HOLDERS;
+        if has_other_users && failed.is_about_one_token() {
+            return Err(Failure::Answer("others use the module"));
+        }
+        let epoch = self.lock_link().epoch;
+        let permission = self.config.reinitialise;
+        self.module.reinitialise(epoch, permission, failed)
     }
 
     /// Reads the PIN anew, and tries it even if one like it was refused before.
@@ -151,18 +161,19 @@ impl Connection {
         link.token.as_ref().map(|token| token.description.clone())
     }
 
-    fn find_token(&self, entered: &Entered<'_>) -> Result<(u64, FoundToken), Failure> {
+    fn find_token(&self, entered: &Entered<'_>) -> Result<(u64, Arc<FoundToken>), Failure> {
         let mut link = self.lock_link();
         if link.epoch != entered.epoch() {
             link.begin_generation(&self.keys);
             link.epoch = entered.epoch();
         }
+        link.look_at_anchor(&self.keys);
         if let Some(token) = &link.token {
-            return Ok((link.generation, token.clone()));
+            return Ok((link.generation, Arc::clone(token)));
         }
         self.config.library.check(entered.context())?;
         let token = self.config.token.find(entered.context())?;
-        link.token = Some(token.clone());
+        let token = Arc::clone(link.token.insert(Arc::new(token)));
         Ok((link.generation, token))
     }
 
@@ -228,14 +239,28 @@ impl Connection {
         let mut link = self.lock_link();
         if link.generation == generation && link.anchor.is_none() {
             link.anchor = Anchor::new(entered.context(), slot);
+            link.seen = Some(Instant::now());
         }
     }
 
-    /// A session of ours is gone. If the idle one is gone too, then all are.
-    fn note_loss(&self, generation: u64) {
+    /// Ends a session that failed. If the idle one is gone too, then all are, and their numbers may
+    /// be others' by now.
+    fn end(&self, session: Session, generation: u64, how: AfterFailure) {
         let mut link = self.lock_link();
-        if link.generation == generation && !link.anchor.as_ref().is_some_and(Anchor::holds) {
+        if link.generation != generation {
+            return mem::forget(session);
+        }
+        let (all_lost, lost) = match &link.anchor {
+            Some(anchor) if anchor.holds() => (false, how == AfterFailure::Forget),
+            Some(_) => (true, true),
+            None => (how == AfterFailure::Forget, how == AfterFailure::Forget),
+        };
+        if all_lost {
             link.begin_generation(&self.keys);
+        }
+        drop(link);
+        if lost {
+            mem::forget(session);
         }
     }
 
@@ -259,6 +284,21 @@ impl Link {
         self.token = None;
         mem::forget(self.anchor.take());
         keys.begin_era();
+    }
+
+    /// Others may have initialised the module anew, so that our sessions' numbers are now theirs.
+    /// Before anything fails of it, this is noticed here.
+    fn look_at_anchor(&mut self, keys: &KnownKeys) {
+        let Some(anchor) = &self.anchor else { return };
+        let now = Instant::now();
+        if self.seen.is_some_and(|seen| now - seen < BELIEVED) {
+            return;
+        }
+        if anchor.holds() {
+            self.seen = Some(now);
+        } else {
+            self.begin_generation(keys);
+        }
     }
 }
 
@@ -296,13 +336,7 @@ impl Lease<'_> {
         let Some(session) = self.session.take() else {
             return;
         };
-        match how {
-            AfterFailure::Close => drop(session),
-            AfterFailure::Forget => {
-                mem::forget(session);
-                self.connection.note_loss(self.generation);
-            }
-        }
+        self.connection.end(session, self.generation, how);
         self.connection.pool.end();
     }
 

@@ -42,10 +42,11 @@ impl Token {
             module,
             connection: PerProcess::new(connection),
         }));
-        match token.connection().lease(Access::ReadOnly, Want::Any) {
-            Ok(lease) => lease.give_back(),
-            Err(failure) => return Err(failure.into_pkcs11_error()),
-        }
+        token
+            .connection()
+            .lease_or_recover(Access::ReadOnly, Want::Any)
+            .map_err(Failure::into_pkcs11_error)?
+            .give_back();
         Ok(token)
     }
 
@@ -56,7 +57,7 @@ impl Token {
         mut action: impl FnMut(&Session) -> Result<T, Failure>,
     ) -> Result<T, ProviderError> {
         self.run(access, |lease, _| action(lease.session()?))
-            .map_err(|failed| failed.failure.into_provider_error())
+            .map_err(Failure::into_provider_error)
     }
 
     /// Runs an action with a key, on a session that may only read.
@@ -77,18 +78,83 @@ impl Token {
             };
             action(lease.session()?, key)
         });
-        let Failed { failure, verdict } = match result {
+        let failure = match result {
             Ok(done) => return Ok(done),
-            Err(failed) => failed,
+            Err(failure) => failure,
         };
-        if verdict != Verdict::Suspect {
-            return Err(failure.into_provider_error());
+        if matches!(failure, Failure::NothingFound) {
+            return self.with_key_after_reinitialising(name, canary, action);
         }
-        match canary.map(|canary| self.look_at(name, canary)) {
-            Some(Ok(())) => Err(ProviderError::Rejected),
-            Some(Err(error @ ProviderError::Refused { .. })) => Err(error),
+        match failure.class().verdict {
+            Verdict::Suspect => self.judge(name, canary, failure, action),
             _ => Err(failure.into_provider_error()),
         }
+    }
+
+    /// Tells a wrapped key that is none from a token that does not work: it is the former if a canary
+    /// unwraps before and after, by the same login.
+    fn judge<T>(
+        &self,
+        name: &KeyName,
+        canary: Option<&dyn Canary>,
+        mut failure: Failure,
+        mut action: impl FnMut(&Session, ObjectHandle) -> Result<T, Failure>,
+    ) -> Result<T, ProviderError> {
+        let Some(canary) = canary else {
+            return Err(failure.into_provider_error());
+        };
+        let keys = &self.connection().keys;
+        for _ in 0..ATTEMPTS {
+            let era = keys.era();
+            if let Err(error) = self.look_at(name, canary) {
+                return Err(error);
+            }
+            let result = self.run_once(Access::ReadOnly, Want::New, &mut |lease, _| {
+                action(lease.session()?, self.key(lease, name, Some(canary))?)
+            });
+            failure = match result {
+                Ok(done) => return Ok(done),
+                Err(failure) => failure,
+            };
+            match failure.class().verdict {
+                Verdict::Suspect | Verdict::Rejected => self.look_at(name, canary)?,
+                Verdict::Unavailable => continue,
+                _ => break,
+            }
+            if keys.era() == era {
+                return Err(ProviderError::Rejected);
+            }
+        }
+        Err(failure.into_outage())
+    }
+
+    /// Some modules show an empty token when what holds its keys is away, and until they are
+    /// initialised anew even when it is back.
+    fn with_key_after_reinitialising<T>(
+        &self,
+        name: &KeyName,
+        canary: Option<&dyn Canary>,
+        mut action: impl FnMut(&Session, ObjectHandle) -> Result<T, Failure>,
+    ) -> Result<T, ProviderError> {
+        let connection = self.connection();
+        let was_known = connection.keys.last_known(name).is_some();
+        if let Err(failure) = connection.reinitialise(&Failure::NothingFound) {
+            return Err(match was_known {
+                true => failure.into_provider_error(),
+                false => Failure::NotFound.into_provider_error(),
+            });
+        }
+        let result = self.run_once(Access::ReadOnly, Want::New, &mut |lease, _| {
+            let key = self.find_key(lease, name, canary)?;
+            action(lease.session()?, key)
+        });
+        result.map_err(|failure| match failure {
+            Failure::NothingFound => {
+                connection.keys.forget(name);
+                Failure::NotFound.into_provider_error()
+            }
+            other => other.into_provider_error(),
+        })
     }
 
     /// Runs an action with the module itself and the slot that the token is in.
@@ -99,7 +165,7 @@ impl Token {
         self.run(Access::ReadOnly, |lease, _| {
             action(lease.context(), lease.token().slot)
         })
-        .map_err(|failed| failed.failure.into_provider_error())
+        .map_err(Failure::into_provider_error)
     }
 
     /// The key was destroyed.
@@ -123,23 +189,37 @@ impl Token {
         self.0.connection.get()
     }
 
-    /// Runs an action, and once more on a new session where that may help.
+    /// Runs an action, and again on a new session where that may help: more than once if somebody
+    /// logs out in between.
     fn run<T>(
         &self,
         access: Access,
         mut action: impl FnMut(&Lease<'_>, Want) -> Result<T, Failure>,
-    ) -> Result<T, Failed> {
-        let first = match self.run_once(access, Want::Any, &mut action) {
-            Ok(done) => return Ok(done),
-            Err(failure) => failure,
-        };
-        let class = first.class();
-        let doubtful = matches!(class.verdict, Verdict::Rejected | Verdict::NotFound);
-        if class.again == Again::No && !doubtful {
-            return Err(first.into());
+    ) -> Result<T, Failure> {
+        let keys = &self.connection().keys;
+        let mut want = Want::Any;
+        let mut attempt = 1;
+        loop {
+            let era = keys.era();
+            let failure = match self.run_once(access, want, &mut action) {
+                Ok(done) => return Ok(done),
+                Err(failure) => failure,
+            };
+            let class = failure.class();
+            let is_doubtful = want == Want::Any || keys.era() != era;
+            let may_help = match class.verdict {
+                Verdict::Rejected | Verdict::NotFound => is_doubtful,
+                _ => class.again == Again::Once && is_doubtful,
+            };
+            if !may_help || attempt == ATTEMPTS {
+                return Err(match class.verdict {
+                    Verdict::Rejected | Verdict::NotFound if may_help => Failure::LoggedOut,
+                    _ => failure,
+                });
+            }
+            want = Want::New;
+            attempt += 1;
         }
-        self.run_once(access, Want::New, &mut action)
-            .map_err(Failed::from)
     }
 
     fn run_once<T>(
@@ -185,7 +265,11 @@ impl Token {
         let era = keys.era();
         let session = lease.session()?;
         let key = match name.find(session) {
-            Err(Failure::NotFound) if !lease.is_logged_in()? => return Err(Failure::LoggedOut),
+            Err(Failure::NotFound | Failure::NothingFound)
+                if !lease.is_logged_in()? || keys.era() != era =>
+            {
+                return Err(Failure::LoggedOut);
+            }
             found => found?,
         };
         let laid = keys.last_known(name).and_then(|known| known.canary);
@@ -232,17 +316,8 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A failure that is final, and what it means.
-struct Failed {
-    failure: Failure,
-    verdict: Verdict,
-}
+/// How often something is tried, at the most.
+const ATTEMPTS: u32 = 4;
 
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
-        Self {
-            verdict: failure.class().verdict,
-            failure,
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -75,3 +75,84 @@ fn machine(class: u8, order: u8, number: [u8; 2]) -> String {
 fn this_machine() -> String {
     format!("{ARCH} ({} bits)", usize::BITS)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::provider::pkcs11::module::Module;
+
+    fn error(path: &Path) -> Pkcs11Error {
+        match Module::load(path) {
+            Ok(_) => panic!("{} was loaded", path.display()),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn there_is_no_such_file() {
+        let error = error(Path::new("/no/such/module.so"));
+        assert!(matches!(error, Pkcs11Error::NoSuchModule { .. }));
+    }
+
+    #[test]
+    fn the_file_is_no_library() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("module.so");
+        for bytes in [&b"#!/bin/sh\necho hello world\n"[..], b"", b"\x7fELF"] {
+            fs::write(&path, bytes).unwrap();
+            assert!(matches!(error(&path), Pkcs11Error::NotALibrary { .. }));
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_library_is_for_another_machine() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("module.so");
+        let mut header = vec![0; 64];
+        header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        header[16] = 3;
+        header[18] = 22;
+        fs::write(&path, header).unwrap();
+        match error(&path) {
+            Pkcs11Error::WrongArchitecture {
+                found, expected, ..
+            } => {
+                assert_eq!(found, "s390x (64 bits)");
+                assert_eq!(expected, this_machine());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_library_is_broken() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("module.so");
+        let mut own = fs::read(std::env::current_exe().unwrap()).unwrap();
+        own.truncate(64);
+        fs::write(&path, own).unwrap();
+        assert!(matches!(error(&path), Pkcs11Error::Load { .. }));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_library_speaks_no_pkcs11() {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let libc = maps
+            .lines()
+            .find_map(|line| {
+                line.split(' ')
+                    .next_back()
+                    .filter(|path| path.ends_with("/libc.so.6"))
+            })
+            .unwrap();
+        assert!(matches!(
+            error(Path::new(libc)),
+            Pkcs11Error::NotPkcs11 { .. }
+        ));
+    }
+}
