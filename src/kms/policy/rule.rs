@@ -40,6 +40,14 @@ pub(super) enum Resources {
     AllBut(Box<[Template]>),
 }
 
+/// How far a statement is from matching.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Distance {
+    parts: usize,
+    principal: bool,
+    checks: usize,
+}
+
 impl Rule {
     pub(super) fn read(statement: &Statement, place: &Place<'_>) -> Result<Self, PolicyError> {
         let Statement {
@@ -73,30 +81,37 @@ impl Rule {
             && self.checks.iter().all(|check| self.passes(check, request))
     }
 
-    /// How much of it does not match, and the first of it. Less is closer.
-    pub(super) fn mismatch(&self, request: &Request<'_>) -> Option<((usize, usize), Mismatch)> {
-        let parts = [
-            (
-                self.principals.contain(request.principal),
-                Mismatch::Principal,
-            ),
-            (self.actions.contains(request.operation), Mismatch::Action),
-            (self.is_about_resource(request), Mismatch::Resource),
-        ];
-        let mut failed_parts = parts.into_iter().filter(|(matches, _)| !matches);
-        let first_part = failed_parts.next().map(|(_, part)| part);
-        let parts = usize::from(first_part.is_some()) + failed_parts.count();
-
-        let mut failed_checks = self
-            .checks
-            .iter()
-            .filter(|check| !self.passes(check, request));
-        let first_check = failed_checks.next().map(|check| Mismatch::Condition {
-            operator: check.operator,
-            key: check.key.clone(),
-        });
-        let checks = usize::from(first_check.is_some()) + failed_checks.count();
-        Some(((parts, checks), first_part.or(first_check)?))
+    /// How far it is from matching, and the first part that does not; `None` if it matches. Parts
+    /// count more than conditions, and who more than what.
+    pub(super) fn mismatch(&self, request: &Request<'_>) -> Option<(Distance, Mismatch)> {
+        let mut distance = Distance::default();
+        let mut first = None;
+        let mut miss = |part: Mismatch| {
+            first.get_or_insert(part);
+        };
+        if !self.principals.contain(request.principal) {
+            distance.parts += 1;
+            distance.principal = true;
+            miss(Mismatch::Principal);
+        }
+        if !self.actions.contains(request.operation) {
+            distance.parts += 1;
+            miss(Mismatch::Action);
+        }
+        if !self.is_about_resource(request) {
+            distance.parts += 1;
+            miss(Mismatch::Resource);
+        }
+        for check in &self.checks {
+            if !self.passes(check, request) {
+                distance.checks += 1;
+                miss(Mismatch::Condition {
+                    operator: check.operator,
+                    key: check.key.clone(),
+                });
+            }
+        }
+        Some((distance, first?))
     }
 
     /// A statement that allows does not match when it compares with something that is not known: a
@@ -243,16 +258,20 @@ fn read_resources(resources: &Named, place: &Place<'_>) -> Result<Resources, Pol
     };
     let place = place.member(member);
     present(resources, "Resource or NotResource", &place)?;
+    let mut all = false;
     let mut templates = Vec::new();
     for (index, text) in resources.items.iter().enumerate() {
         if text == ALL && !resources.all_but {
-            return Ok(Resources::All);
+            all = true;
+            continue;
         }
         let template = read_resource(text).map_err(|problem| problem.at(place.item(index)))?;
         templates.push(template);
     }
     let templates = templates.into_boxed_slice();
-    Ok(if resources.all_but {
+    Ok(if all {
+        Resources::All
+    } else if resources.all_but {
         Resources::AllBut(templates)
     } else {
         Resources::These(templates)
