@@ -63,10 +63,11 @@ pub use names::UnknownName;
 pub use provider::pkcs11;
 pub use provider::{
     Capabilities, CreateKeyRequest, GenerateDataKeyRequest, GeneratedDataKey, ImportKeyRequest,
-    InvalidPassphraseRecord, InvalidPublicKey, KeyCacheStats, KeyDescription, KeyHandle,
-    KeyMaterial, KeyProvider, KeySpec, KeySpecs, KeyTextError, Mac, MacRequest, PassphraseCosts,
-    PassphraseRecord, ProviderError, PublicKey, RootKey, RootKeyError, SignRequest, Signature,
-    SigningMismatch, SoftwareKeyProvider, UnwrapRequest, VerifyError, WrapRequest, WrappedKey,
+    InvalidPassphraseRecord, InvalidPublicKey, InvalidSealedRootKey, KeyCacheStats, KeyDescription,
+    KeyHandle, KeyMaterial, KeyProvider, KeySpec, KeySpecs, KeyTextError, Mac, MacRequest,
+    PassphraseCosts, PassphraseRecord, ProviderError, PublicKey, RootKey, RootKeyError,
+    SealedRootKey, SignRequest, Signature, SigningMismatch, SoftwareKeyProvider, UnwrapRequest,
+    VerifyError, WrapRequest, WrappedKey,
 };
 pub use rng::{RandomError, RandomSource, RngSource, SystemRandom};
 pub use secret::{DataKey, DataKeyLength, FreshDataKey, SecretBytes};

@@ -24,8 +24,8 @@ pub use request::{
     UnwrapRequest, WrapRequest,
 };
 pub use software::{
-    InvalidPassphraseRecord, KeyCacheStats, KeyTextError, PassphraseCosts, PassphraseRecord,
-    RootKey, RootKeyError, SoftwareKeyProvider,
+    InvalidPassphraseRecord, InvalidSealedRootKey, KeyCacheStats, KeyTextError, PassphraseCosts,
+    PassphraseRecord, RootKey, RootKeyError, SealedRootKey, SoftwareKeyProvider,
 };
 pub use spec::{KeySpec, KeySpecs};
 
@@ -68,6 +68,13 @@ pub trait KeyProvider: fmt::Debug + Send + Sync {
 
     /// What the provider can do, known before it is asked to.
     fn capabilities(&self) -> Capabilities;
+
+    /// Whether the provider can be reached, as far as it knows without waiting for long. It is asked
+    /// where that is told ([`KeyState::Unavailable`](crate::KeyState::Unavailable)), and not before
+    /// each use: the use itself says so.
+    fn is_available(&self) -> bool {
+        true
+    }
 
     /// Creates a key of one of the [kinds](Capabilities::creates) that the provider creates, and
     /// returns the handle to store, with its binding stated.
@@ -193,6 +200,10 @@ macro_rules! forward_to_pointee {
 
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
+            }
+
+            fn is_available(&self) -> bool {
+                (**self).is_available()
             }
 
             fn create_key(

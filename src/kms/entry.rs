@@ -131,7 +131,10 @@ impl KeyEntry {
     }
 
     pub(super) fn metadata(&self) -> KeyMetadata {
-        self.record.metadata(self.state)
+        let primary = self.version(self.record.primary);
+        let provider = primary.and_then(KeyVersionHandle::provider).ok();
+        self.record
+            .metadata(self.state.seen_with(provider.map(AsRef::as_ref)))
     }
 }
 

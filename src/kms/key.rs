@@ -60,7 +60,9 @@ pub enum KeyState {
     PendingDeletion,
     /// Its material was not imported yet, was deleted, or has expired. It can be imported.
     PendingImport,
-    /// Its provider was not given to this [`Kms`](super::Kms). It can be looked after and not used.
+    /// Its provider was not given to this [`Kms`](super::Kms), or is away: a token that was pulled
+    /// out, a service that does not answer. It can be looked after and not used; when its provider is
+    /// back, it is as it was.
     Unavailable,
 }
 

@@ -133,7 +133,7 @@ impl Inner {
             }
             let record = self.decode_key(&address, &stored)?;
             if record.deleted().is_none() {
-                let key = record.metadata(self.providers.state_of(&record));
+                let key = record.metadata(self.providers.state_now(&record));
                 if request.wants(&key) {
                     keys.push(key);
                 }

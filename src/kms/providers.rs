@@ -53,9 +53,31 @@ impl Providers {
         record.key_state(primary.is_none_or(|primary| self.find(&primary.provider).is_some()))
     }
 
+    /// The same, as it is told: a key whose provider is away is unavailable too.
+    pub(super) fn state_now(&self, record: &KeyRecord) -> KeyState {
+        let primary = record.version(record.primary);
+        let provider = primary.and_then(|primary| self.find(&primary.provider));
+        self.state_of(record).seen_with(provider.map(AsRef::as_ref))
+    }
+
     pub(super) fn get(&self, name: &str) -> Result<&Arc<dyn KeyProvider>, KmsError> {
         self.find(name).ok_or_else(|| KmsError::NoProvider {
             provider: name.to_owned(),
         })
+    }
+}
+
+impl KeyState {
+    /// The state that is told, with the provider of the primary version. Operations are not refused
+    /// for a provider that is away, since trying is how it is found to be back.
+    pub(super) fn seen_with(self, provider: Option<&dyn KeyProvider>) -> Self {
+        match self {
+            Self::Enabled | Self::Disabled
+                if provider.is_some_and(|provider| !provider.is_available()) =>
+            {
+                Self::Unavailable
+            }
+            state => state,
+        }
     }
 }

@@ -7,6 +7,7 @@ mod layout;
 mod material;
 mod passphrase;
 mod root_key;
+mod sealed;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ pub use key_cache::KeyCacheStats;
 pub use key_text::KeyTextError;
 pub use passphrase::{InvalidPassphraseRecord, PassphraseCosts, PassphraseRecord};
 pub use root_key::{RootKey, RootKeyError};
+pub use sealed::{InvalidSealedRootKey, SealedRootKey};
 
 use self::kept::Kept;
 use self::layout::{CreatedKey, ParsedHandle, ParsedKey};

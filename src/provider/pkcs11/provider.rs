@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use cryptoki::object::{AttributeType, ObjectHandle};
 use cryptoki::session::Session;
@@ -82,6 +83,8 @@ struct Known {
     abilities: OnceLock<Abilities>,
     tested: Mutex<BTreeMap<Mechanism, Tested>>,
     chosen: OnceLock<Mechanism>,
+    /// Whether the token was there when it was last asked about, and when that was.
+    available: Mutex<Option<(bool, Instant)>>,
 }
 
 impl Pkcs11KeyProvider {
@@ -91,8 +94,23 @@ impl Pkcs11KeyProvider {
     ///
     /// [`Pkcs11Error`], which says what is wrong and what to do.
     pub fn open(config: Pkcs11Config) -> Result<Self, Pkcs11Error> {
-        Ok(Self {
-            token: Token::open(config)?,
+        Ok(Self::over(Token::open(config)?))
+    }
+
+    /// Loads the module, and looks for the token when it is first used: for a program that must start
+    /// though the token may be away. Until it is there, what needs it is
+    /// [`ProviderError::Unavailable`].
+    ///
+    /// # Errors
+    ///
+    /// [`Pkcs11Error`], about the module.
+    pub fn open_later(config: Pkcs11Config) -> Result<Self, Pkcs11Error> {
+        Ok(Self::over(Token::open_later(config)?))
+    }
+
+    fn over(token: Token) -> Self {
+        Self {
+            token,
             settings: Arc::new(Settings {
                 name: NAME.to_owned(),
                 wrapping: TokenWrapping::default(),
@@ -100,7 +118,7 @@ impl Pkcs11KeyProvider {
                 data_keys: DataKeys::Here,
             }),
             known: Arc::default(),
-        })
+        }
     }
 
     /// Says how new keys wrap, in place of [`Vendor::Generic`](super::Vendor::Generic).
@@ -388,6 +406,28 @@ impl Pkcs11KeyProvider {
         Ok(*self.known.abilities.get_or_init(|| asked))
     }
 
+    /// Whether the token can be used, as seen a moment ago at the earliest.
+    fn looks_available(&self) -> bool {
+        let mut available = self
+            .known
+            .available
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((seen, when)) = *available
+            && when.elapsed() < BELIEVED_FOR
+        {
+            return seen;
+        }
+        let seen = self
+            .token
+            .with_session(Access::ReadOnly, |session| {
+                Ok(session.get_session_info().map(drop)?)
+            })
+            .is_ok();
+        *available = Some((seen, Instant::now()));
+        seen
+    }
+
     /// An error under the name that this provider was given.
     fn named(&self, error: ProviderError) -> ProviderError {
         let provider = self.settings.name.clone();
@@ -405,6 +445,9 @@ impl Pkcs11KeyProvider {
         }
     }
 }
+
+/// How long it is believed that a token is there, or is not, where that is only told.
+const BELIEVED_FOR: Duration = Duration::from_secs(1);
 
 /// Random, so that no two keys ever have the same: some tokens replace the one by the other.
 fn new_id() -> Result<Vec<u8>, ProviderError> {
@@ -431,6 +474,10 @@ impl KeyProvider for Pkcs11KeyProvider {
             max_wrapped_len: Method::MAX_WRAPPED_LEN,
             ..Capabilities::new(KeyMaterial::InProvider)
         }
+    }
+
+    fn is_available(&self) -> bool {
+        self.looks_available()
     }
 
     fn create_key(&self, request: CreateKeyRequest<'_>) -> Result<KeyHandle, ProviderError> {

@@ -36,18 +36,23 @@ struct Shared {
 impl Token {
     /// Loads the module, finds the token and logs in.
     pub(super) fn open(config: Pkcs11Config) -> Result<Self, Pkcs11Error> {
-        let module = Module::load(&config.module)?;
-        let connection = Connection::new(Arc::new(config), Arc::clone(&module));
-        let token = Self(Arc::new(Shared {
-            module,
-            connection: PerProcess::new(connection),
-        }));
+        let token = Self::open_later(config)?;
         token
             .connection()
             .lease_or_recover(Access::ReadOnly, Want::Any)
             .map_err(Failure::into_pkcs11_error)?
             .give_back();
         Ok(token)
+    }
+
+    /// Loads the module; finds the token and logs in when something is first done with it.
+    pub(super) fn open_later(config: Pkcs11Config) -> Result<Self, Pkcs11Error> {
+        let module = Module::load(&config.module)?;
+        let connection = Connection::new(Arc::new(config), Arc::clone(&module));
+        Ok(Self(Arc::new(Shared {
+            module,
+            connection: PerProcess::new(connection),
+        })))
     }
 
     /// Runs an action with a session.
