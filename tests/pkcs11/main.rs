@@ -4,5 +4,6 @@
 
 mod faults_made;
 mod keys;
+mod kms_origin;
 mod raw;
 mod tokens;
