@@ -6,6 +6,7 @@
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
 mod engine;
+mod hpke;
 mod info;
 mod key_pair;
 mod mac;
@@ -13,6 +14,7 @@ mod material;
 mod oaep;
 mod rustcrypto;
 mod secret_array;
+mod shamir;
 mod signing;
 #[cfg(feature = "pkcs11")]
 pub(crate) mod token;
@@ -20,6 +22,7 @@ pub(crate) mod token;
 mod wycheproof;
 
 pub use engine::Engine;
+pub(crate) use hpke::{HpkeKem, HpkePrivateKey, HpkePublicKey, InvalidHpkeKey, SealFailure};
 pub(crate) use info::Info;
 pub(crate) use key_pair::{InvalidKey, KeyPairFailure, RsaSize, spki_from_pem, spki_to_pem};
 pub use mac::MacAlgorithm;
@@ -28,6 +31,7 @@ pub(crate) use material::MaterialWrap;
 pub(crate) use oaep::ImportKeyPair;
 pub use oaep::ImportWrapping;
 pub(crate) use secret_array::SecretArray;
+pub(crate) use shamir::{combine_shares, split_secret};
 pub(crate) use signing::{KeyPair, SigningKey, VerifyingKey};
 pub use signing::{MessageInput, SigningAlgorithm};
 use zeroize::Zeroize;

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::envelope::HeaderStoreError;
 use crate::format::{FormatError, HeaderId, InvalidEntry, KeyReference, LimitExceeded};
-use crate::keyring::OpenReport;
+use crate::keyring::{InvalidRecipientKey, OpenReport};
 use crate::kms::KmsError;
 use crate::provider::ProviderError;
 use crate::rng::RandomError;
@@ -96,6 +96,9 @@ pub enum Error {
     /// The keyring and its provider do not fit together.
     #[error(transparent)]
     Entry(#[from] InvalidEntry),
+    /// The public key of a recipient is none.
+    #[error(transparent)]
+    Recipient(#[from] InvalidRecipientKey),
     /// The keyring gave no wrapped key, so nobody could have opened the message.
     #[error(
         "the keyring wrapped the data key under no key, so the message could never be opened; add a key to the keyring"

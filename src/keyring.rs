@@ -3,8 +3,10 @@
 mod caching;
 mod discovery;
 mod multi;
+mod recipient;
 mod report;
 mod single;
+mod threshold;
 mod wrapping;
 
 use std::fmt;
@@ -13,9 +15,14 @@ use std::sync::Arc;
 pub use caching::{CacheCounters, CacheLimits, CacheStats, CachingKeyring};
 pub use discovery::DiscoveryKeyring;
 pub use multi::MultiKeyring;
+pub use recipient::{
+    InvalidRecipientKey, RecipientAlgorithm, RecipientKeyring, RecipientOpener,
+    RecipientPrivateKey, RecipientPublicKey,
+};
 pub(crate) use report::Trials;
 pub use report::{EntryOutcome, EntryReport, OpenReport};
 pub use single::SingleKeyring;
+pub use threshold::{InvalidThreshold, ThresholdKeyring};
 pub(crate) use wrapping::{BoundKey, generate_data_key, keep_telling};
 
 use crate::context::EncryptionContext;

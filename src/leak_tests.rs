@@ -1,6 +1,7 @@
 //! No error and no secret type shows a secret, however it is formatted.
 
 mod audit;
+mod keyrings;
 mod keys;
 mod kms;
 mod policies;
@@ -336,6 +337,7 @@ fn assert_listed(error: &Error) {
         | Error::OpensOnly
         | Error::NotOpened { .. }
         | Error::TooFewShares { .. }
+        | Error::Recipient(_)
         | Error::RemovesEveryKey
         | Error::Random(_)
         | Error::Limit(_)
@@ -372,6 +374,7 @@ fn assert_listed(error: &Error) {
         Error::Entry(error) => match error {
             InvalidEntry::Limit(_)
             | InvalidEntry::WrappedLength { .. }
+            | InvalidEntry::Reference(_)
             | InvalidEntry::Duplicate => {}
         },
     }

@@ -49,8 +49,10 @@ pub use format::{
 };
 pub use keyring::{
     CacheCounters, CacheLimits, CacheStats, CachingKeyring, DecryptionMaterials, DecryptionRequest,
-    DiscoveryKeyring, EncryptionMaterials, EncryptionRequest, EntryOutcome, EntryReport, Keyring,
-    MultiKeyring, OpenReport, SingleKeyring, Unwrapped, WrapDataKeyRequest,
+    DiscoveryKeyring, EncryptionMaterials, EncryptionRequest, EntryOutcome, EntryReport,
+    InvalidRecipientKey, InvalidThreshold, Keyring, MultiKeyring, OpenReport, RecipientAlgorithm,
+    RecipientKeyring, RecipientOpener, RecipientPrivateKey, RecipientPublicKey, SingleKeyring,
+    ThresholdKeyring, Unwrapped, WrapDataKeyRequest,
 };
 #[doc(inline)]
 pub use kms::{

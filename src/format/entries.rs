@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::codec::{Reader, varint};
 use super::error::{Limit, LimitExceeded};
-use super::reference::{KeyReference, ReferenceParts, check_tag};
+use super::reference::{InvalidReference, KeyReference, ReferenceParts, check_tag};
 use super::{FormatError, MAX_ENTRY_LEN, MAX_WRAPPED_KEYS};
 
 /// The wrapped keys of one message, as its header holds them: 1 to 16, no two alike.
@@ -204,6 +204,9 @@ pub enum InvalidEntry {
         /// The length, in bytes.
         len: usize,
     },
+    /// The key has a name that the format does not allow.
+    #[error(transparent)]
+    Reference(#[from] InvalidReference),
     /// The same wrapped key is there already.
     #[error("the same wrapped key is already among the message's wrapped keys; name each key once")]
     Duplicate,

@@ -43,8 +43,8 @@ pub enum EntryOutcome {
     /// It did not open, or gave no data key of this message: a wrong key or context, or changed
     /// bytes. There is no telling which.
     DidNotOpen,
-    /// Its share was found, and too few others were.
-    ShareFound,
+    /// It is a share whose key is held, and too few other shares were to be had.
+    TooFewShares,
     /// The key cannot be used: it is disabled or destroyed, for instance.
     Unusable,
     /// A policy forbids the use of the key.
@@ -118,6 +118,16 @@ impl<'a> Trials<'a> {
         }
     }
 
+    /// Takes what was said to some of the wrapped keys, which have these numbers.
+    pub(crate) fn take_over(&mut self, some: Trials<'_>, numbers: &[usize]) {
+        for (outcome, number) in some.outcomes.iter().zip(numbers) {
+            self.note(*number, *outcome);
+        }
+        if let Some(error) = some.telling {
+            self.keep_telling(error);
+        }
+    }
+
     /// Keeps what tells most: a failure of cryptography gives way to anything else, and what is for
     /// good to what may pass.
     pub(crate) fn keep_telling(&mut self, error: Error) {
@@ -134,7 +144,7 @@ impl<'a> Trials<'a> {
     pub(crate) fn end(self) -> Result<Unwrapped, Error> {
         match self.telling {
             None => Ok(Unwrapped::NotMine),
-            Some(Error::Decrypt) => Err(Error::Decrypt),
+            Some(error @ (Error::Decrypt | Error::TooFewShares { .. })) => Err(error),
             Some(error) => Err(Error::NotOpened {
                 report: report(self.entries, &self.outcomes),
                 source: Box::new(innermost(error)),
@@ -211,6 +221,7 @@ impl EntryOutcome {
     pub(crate) fn of(error: &Error) -> Self {
         match error {
             Error::Decrypt => Self::DidNotOpen,
+            Error::TooFewShares { .. } => Self::TooFewShares,
             Error::Provider(ProviderError::Denied { .. }) => Self::Denied,
             Error::Kms(error) if error.is_denied() => Self::Denied,
             error if error.is_retryable() => Self::Unavailable,
@@ -255,7 +266,7 @@ impl fmt::Display for EntryOutcome {
         f.write_str(match self {
             Self::NotMine => "not mine",
             Self::DidNotOpen => "did not open",
-            Self::ShareFound => "share found",
+            Self::TooFewShares => "too few shares",
             Self::Unusable => "not usable",
             Self::Denied => "denied by policy",
             Self::Unavailable => "unavailable",
