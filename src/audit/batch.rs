@@ -85,13 +85,17 @@ impl Batch<'_> {
     /// Makes the lines that are to follow `tail`; without one, those of a new trail.
     #[must_use]
     pub fn lines_after(&self, tail: Option<&Tail>) -> Lines {
-        let rules = self.rules;
         let mut lines = match tail {
             Some(tail) => Lines::after(tail),
-            None => Lines::of_new_trail(rules.next_trail(), self.time),
+            None => self.new_trail(),
         };
         self.write(&mut lines);
         lines
+    }
+
+    /// The first line of a trail.
+    pub(super) fn new_trail(&self) -> Lines {
+        Lines::of_new_trail(self.rules.next_trail(), self.time)
     }
 
     /// The same, with lines before that a sink has to say.

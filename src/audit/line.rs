@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 
+use base64ct::{Base64, Encoding};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -238,12 +239,13 @@ impl LineWriter {
     }
 
     /// What was cut off because it was half written, by a process that died.
-    pub(super) fn recovered(&mut self, time: Timestamp, len: usize, cut: &str) {
+    pub(super) fn recovered(&mut self, time: Timestamp, cut: &[u8]) {
+        let shown = cut.get(..MAX_CUT_SHOWN).unwrap_or(cut);
         let start = self.open("recovered");
         let mut line = Object::go_on(&mut self.bytes);
         line.display("eventTime", time);
-        line.display_bare("cutBytes", len);
-        line.text("cut", cut);
+        line.display_bare("cutBytes", cut.len());
+        line.text("cut", &Base64::encode_string(shown));
         line.close();
         self.close(start);
     }
@@ -268,6 +270,9 @@ impl LineWriter {
         self.ends.push(self.bytes.len());
     }
 }
+
+/// How much is kept of what was half written.
+const MAX_CUT_SHOWN: usize = 1024;
 
 /// The version of the lines.
 pub(super) const VERSION: u32 = 1;

@@ -39,7 +39,7 @@ pub(super) struct Checkpoint {
     #[serde(rename = "eventType")]
     _kind: String,
     #[serde(rename = "eventTime")]
-    pub(super) time: Timestamp,
+    _time: Timestamp,
     pub(super) trail: TrailId,
     pub(super) signer: String,
     pub(super) algorithm: String,

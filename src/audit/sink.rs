@@ -1,13 +1,22 @@
 //! Where records go.
 
+mod fan_out;
+mod file;
 mod memory;
 mod store;
+#[cfg(feature = "tracing")]
+mod tracing;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use fan_out::FanOut;
+pub(super) use file::Directory;
+pub use file::{Durability, FileSink};
 pub use memory::MemorySink;
 pub use store::StoreSink;
+#[cfg(feature = "tracing")]
+pub use tracing::TracingSink;
 
 use super::batch::{Appended, Batch};
 use super::error::{AuditError, ChangeError};

@@ -9,7 +9,7 @@ use crate::audit::checkpoint::CheckpointSigner;
 use crate::audit::error::AuditError;
 use crate::audit::head::HeadStore;
 use crate::audit::line::ContextValues;
-use crate::audit::sink::{AuditSink, StoreSink};
+use crate::audit::sink::{AuditSink, FanOut, StoreSink};
 use crate::audit::{AuditKey, TrailId};
 use crate::clock::{Clock, SystemClock};
 use crate::fork::PerProcess;
@@ -22,6 +22,8 @@ use crate::store::KeyStore;
 #[must_use]
 pub struct AuditTrailBuilder {
     sink: Option<Arc<dyn AuditSink>>,
+    others: Vec<Arc<dyn AuditSink>>,
+    best_effort: Vec<Arc<dyn AuditSink>>,
     key: Option<AuditKey>,
     signer: CheckpointSigner,
     checkpoint_every: u64,
@@ -53,6 +55,8 @@ impl AuditTrailBuilder {
     pub(super) fn new(sink: Option<Arc<dyn AuditSink>>) -> Self {
         Self {
             sink,
+            others: Vec::new(),
+            best_effort: Vec::new(),
             key: None,
             signer: CheckpointSigner::mac(),
             checkpoint_every: Self::DEFAULT_CHECKPOINT_LINES,
@@ -63,6 +67,18 @@ impl AuditTrailBuilder {
             clock: None,
             random: None,
         }
+    }
+
+    /// Records in another place too: what cannot be recorded there is not done.
+    pub fn also(mut self, sink: impl AuditSink + 'static) -> Self {
+        self.others.push(Arc::new(sink));
+        self
+    }
+
+    /// Records in another place too if it works, and otherwise goes on without.
+    pub fn also_if_possible(mut self, sink: impl AuditSink + 'static) -> Self {
+        self.best_effort.push(Arc::new(sink));
+        self
     }
 
     /// The secret of the trail.
@@ -147,6 +163,7 @@ impl AuditTrailBuilder {
         let sink = self.sink.ok_or(AuditError::Setting {
             what: "this audit trail is kept in the store of a KMS; give it to the builder of that KMS",
         })?;
+        let sink = fan_out(sink, self.others, self.best_effort);
         let key = self.key.ok_or(AuditError::Setting {
             what: "an audit trail outside of a KMS needs a key; give it one, and keep that",
         })?;
@@ -182,4 +199,20 @@ impl AuditTrailBuilder {
             checkpoints,
         })))
     }
+}
+
+fn fan_out(
+    sink: Arc<dyn AuditSink>,
+    others: Vec<Arc<dyn AuditSink>>,
+    best_effort: Vec<Arc<dyn AuditSink>>,
+) -> Arc<dyn AuditSink> {
+    if others.is_empty() && best_effort.is_empty() {
+        return sink;
+    }
+    let mut all = FanOut::of(sink);
+    others.into_iter().for_each(|sink| all.push(sink));
+    best_effort
+        .into_iter()
+        .for_each(|sink| all.push_if_possible(sink));
+    Arc::new(all)
 }
