@@ -7,3 +7,4 @@ mod keys;
 mod kms_origin;
 mod raw;
 mod tokens;
+mod vectors;
