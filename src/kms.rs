@@ -7,8 +7,8 @@ mod acting;
 mod alias;
 mod asked;
 mod attempt;
-#[expect(dead_code, reason = "until the gate records")]
 mod audit;
+mod authority;
 mod backup;
 mod builder;
 mod cache;
@@ -19,6 +19,7 @@ mod deletion;
 mod destroy_version;
 mod entry;
 mod error;
+mod explain;
 mod grant;
 mod import;
 mod in_use;
@@ -31,9 +32,11 @@ mod name;
 mod new_material;
 mod operation;
 mod perform;
+mod policies;
 pub mod policy;
 mod providers;
 mod record;
+mod recording;
 mod rekey;
 mod rotation;
 mod scan;
@@ -41,10 +44,12 @@ mod session;
 mod sign;
 mod states;
 mod store_key;
+mod stored_policy;
 #[cfg(test)]
 mod tests;
 mod tick;
 mod usage;
+mod values;
 mod wrap;
 
 use std::fmt;
@@ -52,12 +57,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::alias::{Alias, AliasPage, ListAliases};
+pub use self::authority::STORE_POLICY;
 pub use self::backup::{Backup, BackupError, BackupReport};
-pub use self::builder::KmsBuilder;
+pub use self::builder::{Authorisation, KmsBuilder};
 pub use self::ciphertext::{Ciphertext, Decrypted};
 pub use self::data_key::KmsDataKey;
 pub use self::deletion::WaitingPeriod;
 pub use self::error::KmsError;
+pub use self::explain::{Access, Explanation, GrantMismatch};
 pub use self::grant::{
     CreateGrant, GivenGrant, Grant, GrantConstraint, GrantId, GrantPage, GrantToken,
     InvalidGrantToken, ListGrants,

@@ -3,9 +3,12 @@
 use std::ops::Deref;
 
 use super::attempt::Attempt;
+use super::authority::authorise;
+use super::entry::KeyEntry;
 use super::error::KmsError;
 use super::inner::Inner;
-use crate::store::Transaction;
+use crate::audit::ChangeError;
+use crate::store::{Sequence, Transaction};
 
 /// What changes records: so nothing is changed that nobody has asked for.
 #[derive(Clone, Copy)]
@@ -37,12 +40,19 @@ impl<'a> Acting<'a> {
         self.attempt
     }
 
-    /// Makes what is about to be committed known to the audit trail, durably or in the same
-    /// transaction.
-    pub(super) fn announce(&self, transaction: Transaction) -> Result<Transaction, KmsError> {
+    /// Commits, and lets the audit trail know.
+    pub(super) fn commit(&self, transaction: &Transaction) -> Result<Sequence, ChangeError> {
         match self.attempt {
-            Some(attempt) => attempt.announce(transaction),
-            None => Ok(transaction),
+            Some(attempt) => attempt.commit(transaction),
+            None => Ok(self.store.commit(transaction)?),
+        }
+    }
+
+    /// Lets through who may do the same with another key, or with the key as it has become.
+    pub(super) fn authorise(&self, entry: &KeyEntry) -> Result<(), KmsError> {
+        match self.attempt {
+            Some(attempt) if !attempt.is_due_work() => authorise(attempt, Some(entry)),
+            _ => Ok(()),
         }
     }
 }

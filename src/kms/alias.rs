@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::KmsHandle;
 use super::acting::Acting;
+use super::asked::{Asked, Parameters};
 use super::commit::{AliasRecord, Unit};
 use super::entry::KeyEntry;
 use super::error::KmsError;
@@ -86,7 +87,7 @@ impl KmsHandle {
     ) -> Result<(), KmsError> {
         let alias = AliasName::new(alias)?;
         self.gate()
-            .perform(Operation::CreateAlias, key.into(), None, |key| {
+            .perform_asked(about(Operation::CreateAlias, &alias), key.into(), |key| {
                 key.until_done(|kms, entry| kms.create_alias(&alias, entry))
             })
     }
@@ -104,7 +105,7 @@ impl KmsHandle {
     ) -> Result<(), KmsError> {
         let alias = AliasName::new(alias)?;
         self.gate()
-            .perform(Operation::UpdateAlias, key.into(), None, |key| {
+            .perform_asked(about(Operation::UpdateAlias, &alias), key.into(), |key| {
                 key.until_done(|kms, entry| kms.update_alias(&alias, entry))
             })
     }
@@ -116,10 +117,11 @@ impl KmsHandle {
     /// [`KmsError::NoAlias`], [`KmsError::InvalidName`], and the failures of the store.
     pub fn delete_alias(&self, alias: &str) -> Result<(), KmsError> {
         let alias = AliasName::new(alias)?;
-        self.gate()
-            .perform(Operation::DeleteAlias, (&alias).into(), None, |key| {
-                key.until_done(|kms, entry| kms.delete_alias(&alias, entry))
-            })
+        self.gate().perform_asked(
+            about(Operation::DeleteAlias, &alias),
+            (&alias).into(),
+            |key| key.until_done(|kms, entry| kms.delete_alias(&alias, entry)),
+        )
     }
 
     /// Lists aliases, from the store.
@@ -131,6 +133,13 @@ impl KmsHandle {
         self.gate()
             .perform_on_store(Operation::ListAliases, |kms| kms.list_aliases(request))
     }
+}
+
+fn about(operation: Operation, alias: &AliasName) -> Asked<'_> {
+    Asked::new(operation).with(Parameters {
+        alias: Some(alias),
+        ..Parameters::default()
+    })
 }
 
 impl Acting<'_> {
@@ -157,6 +166,7 @@ impl Acting<'_> {
         }
         let unit = self.gain(entry, alias, Expected::Revision(revision))?;
         let before = self.read_key(key)?;
+        self.authorise(&before)?;
         let mut record = before.record.clone();
         if !record.aliases.remove(alias) {
             return Ok(None);
@@ -173,6 +183,7 @@ impl Acting<'_> {
             entry
         } else {
             current = self.read_key(key)?;
+            self.authorise(&current)?;
             &current
         };
         let mut record = entry.record.clone();

@@ -9,6 +9,7 @@ use super::operation::Operation;
 use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
 use crate::crypto::{ImportWrapping, SigningAlgorithm};
+use crate::format::KeyId;
 use crate::provider::KeySpec;
 
 /// An operation and its parameters.
@@ -46,7 +47,10 @@ pub(crate) struct Parameters<'a> {
     /// Whose grants are to be listed.
     pub(super) retiring_principal: Option<&'a Principal>,
     pub(super) bypasses_lockout_check: Option<bool>,
-    pub(super) re_encrypts_on_same_key: Option<bool>,
+    /// Of a re-encryption, the key of the other half.
+    pub(super) other_key: Option<KeyId>,
+    /// Whose right to do what is to be explained.
+    pub(super) explained: Option<(&'a str, Operation)>,
 }
 
 impl<'a> Asked<'a> {

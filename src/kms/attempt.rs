@@ -1,11 +1,14 @@
-//! What somebody is about to do.
+//! What somebody is about to do, and what is known of it so far.
+
+use std::cell::{Cell, OnceCell, RefCell};
 
 use super::asked::Asked;
+use super::authority::Verdict;
 use super::error::KmsError;
 use super::inner::Inner;
 use super::name::{KeySelector, Selected};
 use super::session::Session;
-use crate::store::Transaction;
+use crate::format::{KeyId, KeyVersion};
 
 /// Who, what, and with which key.
 pub(crate) struct Attempt<'a> {
@@ -14,6 +17,21 @@ pub(crate) struct Attempt<'a> {
     pub(super) asked: &'a Asked<'a>,
     /// How the key was named; none for what is not about one key, and for due work.
     pub(super) selector: Option<KeySelector<'a>>,
+    is_due: bool,
+    /// For the audit trail.
+    pub(super) told: Told,
+}
+
+/// What the audit trail will be told.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) key: Cell<Option<KeyId>>,
+    pub(super) version: Cell<Option<KeyVersion>>,
+    pub(super) verdict: RefCell<Option<Verdict>>,
+    /// The id of the request, in hexadecimal, if it was not given one.
+    pub(super) request: OnceCell<[u8; 32]>,
+    /// Whether it was told already that this is allowed and being done.
+    pub(super) is_announced: Cell<bool>,
 }
 
 impl<'a> Attempt<'a> {
@@ -23,12 +41,29 @@ impl<'a> Attempt<'a> {
         asked: &'a Asked<'a>,
         selector: Option<KeySelector<'a>>,
     ) -> Self {
+        let told = Told::default();
+        if let Some(Selected::Id(id)) = selector.map(KeySelector::selected) {
+            told.key.set(Some(id));
+        }
         Self {
             kms,
             session,
             asked,
             selector,
+            is_due: false,
+            told,
         }
+    }
+
+    /// Work that is due on a key.
+    pub(super) fn due(mut self, key: KeyId) -> Self {
+        self.is_due = true;
+        self.told.key.set(Some(key));
+        self
+    }
+
+    pub(super) fn principal(&self) -> &'a str {
+        self.session.principal.as_str()
     }
 
     /// The alias that the key was named by.
@@ -39,11 +74,17 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    pub(super) fn announce(&self, transaction: Transaction) -> Result<Transaction, KmsError> {
-        Ok(transaction)
+    /// Whether it is what somebody decided before, and time has brought.
+    pub(super) fn is_due_work(&self) -> bool {
+        self.is_due
     }
 
-    pub(super) fn dry_run(&self) -> Result<(), KmsError> {
+    pub(super) fn decide(&self, verdict: Verdict) {
+        *self.told.verdict.borrow_mut() = Some(verdict);
+    }
+
+    /// Ends a dry run.
+    pub(super) fn end_dry_run(&self) -> Result<(), KmsError> {
         if self.session.is_dry_run {
             return Err(KmsError::DryRun {
                 operation: self.asked.operation,

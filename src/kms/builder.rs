@@ -2,13 +2,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Kms;
+use super::audit::open_trail;
 use super::cache::Cache;
 use super::error::KmsError;
 use super::in_use::Inventories;
 use super::inner::Inner;
+use super::name::Principal;
 use super::providers::Providers;
 use super::store_key::OpenStore;
 use super::tick::Schedule;
+use crate::audit::AuditTrailBuilder;
 use crate::clock::{Clock, SystemClock};
 use crate::fork::PerProcess;
 use crate::provider::KeyProvider;
@@ -25,6 +28,33 @@ pub struct KmsBuilder {
     random: Arc<dyn RandomSource>,
     refresh_interval: Duration,
     cached_keys: usize,
+    authorisation: Authorisation,
+    trail: Option<AuditTrailBuilder>,
+}
+
+/// Whether who acts is asked what he may.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Authorisation {
+    /// As the store says: if it has a policy, nobody may do what no policy and no grant allows.
+    /// Otherwise everybody may do everything, but for keys that have a policy of their own.
+    #[default]
+    OfStore,
+    /// In any case: a store that has no policy gets one, under which this principal may do
+    /// everything and nobody else anything.
+    Enforced {
+        /// Who looks after the store at first.
+        admin: Principal,
+    },
+}
+
+impl Authorisation {
+    /// In any case; `admin` is who looks after a store that has no policy yet.
+    pub fn enforced(admin: impl Into<Principal>) -> Self {
+        Self::Enforced {
+            admin: admin.into(),
+        }
+    }
 }
 
 impl KmsBuilder {
@@ -36,6 +66,8 @@ impl KmsBuilder {
             random: Arc::new(SystemRandom),
             refresh_interval: Kms::DEFAULT_REFRESH_INTERVAL,
             cached_keys: Kms::DEFAULT_CACHED_KEYS,
+            authorisation: Authorisation::default(),
+            trail: None,
         }
     }
 
@@ -74,6 +106,20 @@ impl KmsBuilder {
         self
     }
 
+    /// Says whether policies are asked, in place of [`Authorisation::OfStore`]. A store that has had a
+    /// policy put, in any process, is one whose policies are asked, in every process.
+    pub fn authorisation(mut self, authorisation: Authorisation) -> Self {
+        self.authorisation = authorisation;
+        self
+    }
+
+    /// Records every operation in an audit trail, and does none that cannot be recorded. The trail
+    /// needs no key, clock and place for its head: it has those of the KMS, unless they were set.
+    pub fn audit(mut self, trail: AuditTrailBuilder) -> Self {
+        self.trail = Some(trail);
+        self
+    }
+
     /// Opens the store. One that is empty becomes the store of a new KMS.
     ///
     /// # Errors
@@ -81,8 +127,8 @@ impl KmsBuilder {
     /// [`KmsError::StoreKey`] when the providers have not the key that the store was created
     /// under, [`KmsError::NoProvider`] when the provider that has it was not given,
     /// [`KmsError::Tampered`] and [`KmsError::NoStoreRecord`] when the store was interfered with,
-    /// [`KmsError::NoProviders`], [`KmsError::SameProvider`], and the failures of the store and the
-    /// provider.
+    /// [`KmsError::NoProviders`], [`KmsError::SameProvider`], [`KmsError::Audit`], and the failures of
+    /// the store and the provider.
     pub fn open(self) -> Result<Kms, KmsError> {
         let providers = Providers::new(self.providers)?;
         let store_key = OpenStore::open(
@@ -91,7 +137,10 @@ impl KmsBuilder {
             self.random.as_ref(),
             self.clock.unix_time(),
         )?;
-        Ok(Kms::from_inner(Inner {
+        let trail = self
+            .trail
+            .map(|trail| open_trail(trail, &self.store, &store_key, &self.clock, &self.random));
+        let inner = Inner {
             store: self.store,
             store_key,
             providers,
@@ -100,6 +149,14 @@ impl KmsBuilder {
             cache: PerProcess::new(Cache::new(self.cached_keys, self.refresh_interval)),
             schedule: PerProcess::new(Schedule::default()),
             inventories: Inventories::default(),
-        }))
+            trail: trail.transpose()?,
+        };
+        inner.refresh()?;
+        inner.store_policy()?;
+        let kms = Kms::from_inner(inner);
+        if let Authorisation::Enforced { admin } = self.authorisation {
+            kms.as_principal(admin).enforce()?;
+        }
+        Ok(kms)
     }
 }

@@ -17,6 +17,8 @@ use std::time::Duration;
 use self::bounded::Bounded;
 use super::entry::KeyEntry;
 use super::name::AliasName;
+use super::store_key::StoreRecord;
+use super::stored_policy::StorePolicy;
 use super::usage::Usage;
 use crate::clock::Clock;
 use crate::fork::ForkableState;
@@ -41,6 +43,8 @@ struct Contents {
     epoch: u64,
     keys: Bounded<KeyId, Arc<KeyEntry>>,
     aliases: Bounded<AliasName, KeyId>,
+    /// One at most, and kept whatever the capacity.
+    store_policy: Bounded<(), Arc<StorePolicy>>,
 }
 
 /// A moment in what was learned: a read that begins at it is kept if it is still the same.
@@ -155,6 +159,31 @@ impl Cache {
         }
     }
 
+    /// The policy of the store, if it is known.
+    pub(super) fn store_policy(&self) -> Option<Arc<StorePolicy>> {
+        self.read().store_policy.get(&()).cloned()
+    }
+
+    /// The last policy of the store that is known of, also if it is outdated.
+    pub(super) fn last_store_policy(&self) -> Option<Arc<StorePolicy>> {
+        self.read().store_policy.last(&()).cloned()
+    }
+
+    /// Keeps the policy of the store that was read, unless something was learned since `epoch`.
+    pub(super) fn keep_store_policy(&self, epoch: Epoch, policy: Arc<StorePolicy>, read: Revision) {
+        let mut contents = self.write();
+        if contents.epoch == epoch.0 {
+            contents.store_policy.put((), policy, read);
+        }
+    }
+
+    /// Takes in the policy of the store that this process has committed.
+    pub(super) fn committed_store_policy(&self, policy: Arc<StorePolicy>, revision: Revision) {
+        let mut contents = self.write();
+        contents.epoch = contents.epoch.wrapping_add(1);
+        contents.store_policy.put((), policy, revision);
+    }
+
     /// Whether what others changed was asked for within the refresh interval.
     pub(super) fn is_fresh(&self, clock: &dyn Clock) -> bool {
         let asked_at = self.asked_at.load(Ordering::Acquire);
@@ -196,6 +225,8 @@ impl Cache {
                 && let Ok(name) = std::str::from_utf8(id)
             {
                 contents.aliases.outdate(name, revision);
+            } else if *key == StoreRecord::address() {
+                contents.store_policy.outdate(&(), revision);
             }
         }
     }
@@ -226,6 +257,7 @@ impl Contents {
             epoch: 0,
             keys: Bounded::new(capacity),
             aliases: Bounded::new(capacity),
+            store_policy: Bounded::new(1),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! its key and context, and anything that opens messages opens it.
 
 use super::KmsHandle;
+use super::asked::{Asked, Parameters};
 use super::error::KmsError;
 use super::name::KeySelector;
 use super::operation::Operation;
@@ -81,7 +82,8 @@ impl KmsHandle {
         context: &EncryptionContext,
     ) -> Result<Decrypted, KmsError> {
         let parsed = parse(ciphertext)?;
-        self.open(Operation::Decrypt, &parsed, context)
+        let asked = Asked::new(Operation::Decrypt).about(Some(context));
+        self.open(asked, &parsed)
     }
 
     /// As [`decrypt`](Self::decrypt), if the ciphertext is under this key.
@@ -117,12 +119,29 @@ impl KmsHandle {
         context: &EncryptionContext,
     ) -> Result<Ciphertext, KmsError> {
         let parsed = parse(ciphertext)?;
-        let opened = self.open(Operation::ReEncryptFrom, &parsed, source_context)?;
+        let key = key.into();
+        // Only whether it is the same key matters, so one that is not there is none.
+        let to = self.gate().known_key(key);
+        let from = Asked::new(Operation::ReEncryptFrom)
+            .about(Some(source_context))
+            .with(other_key(to));
+        let opened = match self.open(from, &parsed) {
+            Err(KmsError::DryRun { .. }) => None,
+            opened => Some(opened?),
+        };
         let random = self.kms.random.as_ref();
-        self.gate()
-            .perform(Operation::ReEncryptTo, key.into(), Some(context), |key| {
-                key.encrypt(&opened.plaintext, context, random)
-            })
+        let from = opened.as_ref().map(|opened| opened.key);
+        let asked = Asked::new(Operation::ReEncryptTo)
+            .about(Some(context))
+            .with(other_key(
+                from.or_else(|| keys_of(parsed.header.entries()).next()),
+            ));
+        self.gate().perform_asked(asked, key, |key| match &opened {
+            Some(opened) => key.encrypt(&opened.plaintext, context, random),
+            None => Err(KmsError::DryRun {
+                operation: Operation::ReEncryptTo,
+            }),
+        })
     }
 
     /// Gives 1 to 1024 random bytes.
@@ -139,27 +158,27 @@ impl KmsHandle {
     }
 
     /// Opens a ciphertext under the first of the keys that it names which this store has.
-    fn open(
-        &self,
-        operation: Operation,
-        parsed: &WholeMessage<'_>,
-        context: &EncryptionContext,
-    ) -> Result<Decrypted, KmsError> {
-        let mut unknown = None;
+    fn open(&self, asked: Asked<'_>, parsed: &WholeMessage<'_>) -> Result<Decrypted, KmsError> {
+        let empty = EncryptionContext::empty();
+        let context = asked.context.unwrap_or(&empty);
+        let mut refused = None;
         for key in keys_of(parsed.header.entries()) {
             let opened = self
                 .gate()
-                .perform(operation, key.into(), Some(context), |key| {
-                    key.open(parsed, context)
-                });
+                .perform_asked(asked, key.into(), |key| key.open(parsed, context));
             match opened {
                 Ok(Some(opened)) => return Ok(opened),
                 Ok(None) => {}
-                Err(error @ KmsError::NoKey { .. }) => unknown = Some(error),
+                // Another of its keys may be there, and be allowed.
+                Err(error @ (KmsError::NoKey { .. } | KmsError::Denied { .. })) => {
+                    if !matches!(refused, Some(KmsError::Denied { .. })) {
+                        refused = Some(error);
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
-        Err(unknown.unwrap_or(KmsError::OtherKey))
+        Err(refused.unwrap_or(KmsError::OtherKey))
     }
 }
 
@@ -200,6 +219,13 @@ impl AuthorisedKey<'_> {
             key: self.id(),
             version: version.number(),
         })
+    }
+}
+
+fn other_key<'a>(key: Option<KeyId>) -> Parameters<'a> {
+    Parameters {
+        other_key: key,
+        ..Parameters::default()
     }
 }
 

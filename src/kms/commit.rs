@@ -10,6 +10,7 @@ use super::error::KmsError;
 use super::grant::{GrantRecord, KeyGrants};
 use super::name::AliasName;
 use super::record::KeyRecord;
+use crate::audit::ChangeError;
 use crate::format::KeyId;
 use crate::provider::{KeyHandle, KeyProvider};
 use crate::store::{
@@ -117,7 +118,7 @@ impl<'k> Unit<'k> {
     /// Does it all, durably, lets this process know, and returns the keys in the order given.
     /// Commits. `None` when others were faster.
     pub(super) fn commit(self) -> Result<Option<Vec<Arc<KeyEntry>>>, KmsError> {
-        none_if_outrun(self.announce()?.write())
+        none_if_outrun(self.write())
     }
 
     /// Commits what makes a new key of a provider known. Where nothing was written, the key is
@@ -127,28 +128,16 @@ impl<'k> Unit<'k> {
         provider: &dyn KeyProvider,
         handle: &KeyHandle,
     ) -> Result<Option<Vec<Arc<KeyEntry>>>, KmsError> {
-        let announced = match self.announce() {
-            Ok(announced) => announced,
-            Err(error) => {
-                let _ = provider.destroy_key(handle);
-                return Err(error);
-            }
-        };
-        let written = announced.write();
-        if written.as_ref().is_err_and(not_written) {
+        let written = self.write();
+        if written.as_ref().is_err_and(not_changed) {
             // A failure here must not hide why.
             let _ = provider.destroy_key(handle);
         }
         none_if_outrun(written)
     }
 
-    fn announce(mut self) -> Result<Self, KmsError> {
-        self.transaction = self.kms.announce(self.transaction)?;
-        Ok(self)
-    }
-
-    fn write(self) -> Result<Vec<Arc<KeyEntry>>, CommitError> {
-        let sequence = self.kms.store.commit(&self.transaction)?;
+    fn write(self) -> Result<Vec<Arc<KeyEntry>>, ChangeError> {
+        let sequence = self.kms.commit(&self.transaction)?;
         let revision = Revision::from(sequence);
         let entries: Vec<_> = self
             .keys
@@ -201,11 +190,20 @@ pub(super) fn conflict(record: RecordKey) -> KmsError {
     KmsError::Conflict { record }
 }
 
-fn none_if_outrun<T>(written: Result<T, CommitError>) -> Result<Option<T>, KmsError> {
+pub(super) fn none_if_outrun<T>(written: Result<T, ChangeError>) -> Result<Option<T>, KmsError> {
     match written {
         Ok(written) => Ok(Some(written)),
-        Err(CommitError::Conflict { .. }) => Ok(None),
-        Err(CommitError::Store(error)) => Err(error.into()),
+        Err(ChangeError::Commit(CommitError::Conflict { .. })) => Ok(None),
+        Err(ChangeError::Commit(CommitError::Store(error))) => Err(error.into()),
+        Err(ChangeError::Audit(error)) => Err(error.into()),
+    }
+}
+
+/// As [`not_written`], also where the change was not tried because it could not be recorded.
+fn not_changed(error: &ChangeError) -> bool {
+    match error {
+        ChangeError::Audit(_) => true,
+        ChangeError::Commit(error) => not_written(error),
     }
 }
 

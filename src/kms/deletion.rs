@@ -13,6 +13,7 @@
 
 use super::KmsHandle;
 use super::acting::Acting;
+use super::asked::{Asked, Parameters};
 use super::commit::Unit;
 use super::entry::KeyEntry;
 use super::error::KmsError;
@@ -112,8 +113,11 @@ impl KmsHandle {
         if_used: IfUsed,
     ) -> Result<Timestamp, KmsError> {
         let on = self.kms.date().saturating_add(days(waiting.0));
-        let operation = Operation::ScheduleKeyDeletion;
-        self.gate().perform(operation, key, None, |key| {
+        let asked = Asked::new(Operation::ScheduleKeyDeletion).with(Parameters {
+            waiting_days: Some(waiting.0),
+            ..Parameters::default()
+        });
+        self.gate().perform_asked(asked, key, |key| {
             self.kms.check_unused(key.id(), None, if_used)?;
             key.change(|record| {
                 record.state = StoredState::PendingDeletion {

@@ -85,9 +85,9 @@ impl KeyEntry {
     }
 
     /// Refuses a key that was deleted.
-    pub(super) fn alive(self: Arc<Self>) -> Result<Arc<Self>, KmsError> {
+    pub(super) fn alive(&self) -> Result<(), KmsError> {
         match self.record.deleted() {
-            None => Ok(self),
+            None => Ok(()),
             Some(on) => Err(KmsError::Deleted { key: self.id(), on }),
         }
     }

@@ -4,6 +4,8 @@ use super::in_use::InventoryError;
 use super::key::{KeyOrigin, KeyState, KeyUsage, VersionState};
 use super::name::AliasName;
 use super::operation::Operation;
+use super::policy::PolicyError;
+use crate::audit::AuditError;
 use crate::clock::Timestamp;
 use crate::crypto::ImportWrapping;
 use crate::error::Error;
@@ -37,6 +39,20 @@ pub enum KmsError {
         /// What was asked.
         operation: Operation,
     },
+    /// The policy is not one.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The policy would lock its author out.
+    #[error(
+        "under this policy, who puts it could not change it again; allow yourself {operation} in it, or put it by the call for those who mean to be locked out"
+    )]
+    PolicyLockout {
+        /// What its author could not do any more.
+        operation: Operation,
+    },
+    /// It could not be recorded, and so was not done.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// There is no such key.
     #[error(
         "no key {key} is in {store}; check the id, and that this is the store that the key was created in"
@@ -488,8 +504,73 @@ impl KmsError {
         match self {
             Self::Conflict { .. } => true,
             Self::Store(error) => error.is_retryable(),
+            Self::Audit(error) => error.is_retryable(),
             Self::Provider(error) | Self::StoreKey { source: error, .. } => error.is_retryable(),
             _ => false,
+        }
+    }
+}
+
+impl KmsError {
+    /// The kind of error, by a name that stays the same: what the audit trail has of it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Denied { .. } => "Denied",
+            Self::DryRun { .. } => "DryRun",
+            Self::Policy(_) => "Policy",
+            Self::PolicyLockout { .. } => "PolicyLockout",
+            Self::Audit(_) => "Audit",
+            Self::NoKey { .. } => "NoKey",
+            Self::NoGrant { .. } => "NoGrant",
+            Self::InvalidGrant { .. } => "InvalidGrant",
+            Self::InvalidGrantToken => "InvalidGrantToken",
+            Self::NoAlias { .. } => "NoAlias",
+            Self::Deleted { .. } => "Deleted",
+            Self::InvalidState { .. } => "InvalidState",
+            Self::InvalidUsage { .. } => "InvalidUsage",
+            Self::InvalidOrigin { .. } => "InvalidOrigin",
+            Self::UsageOfSpec { .. } => "UsageOfSpec",
+            Self::NoRotation => "NoRotation",
+            Self::NoVersion { .. } => "NoVersion",
+            Self::VersionDestroyed { .. } => "VersionDestroyed",
+            Self::PrimaryVersion { .. } => "PrimaryVersion",
+            Self::InUse { .. } => "InUse",
+            Self::Inventory { .. } => "Inventory",
+            Self::InvalidVersionState { .. } => "InvalidVersionState",
+            Self::PendingVersion { .. } => "PendingVersion",
+            Self::AliasExists { .. } => "AliasExists",
+            Self::InvalidName { .. } => "InvalidName",
+            Self::InvalidSelector => "InvalidSelector",
+            Self::OutOfRange { .. } => "OutOfRange",
+            Self::Limit { .. } => "Limit",
+            Self::RootNotInUse => "RootNotInUse",
+            Self::Conflict { .. } => "Conflict",
+            Self::NoProvider { .. } => "NoProvider",
+            Self::NoProviders => "NoProviders",
+            Self::SameProvider { .. } => "SameProvider",
+            Self::UnsupportedSpec { .. } => "UnsupportedSpec",
+            Self::ImportWrapping { .. } => "ImportWrapping",
+            Self::ImportToken { .. } => "ImportToken",
+            Self::ImportTokenExpired { .. } => "ImportTokenExpired",
+            Self::WrappedMaterial { .. } => "WrappedMaterial",
+            Self::OtherMaterial { .. } => "OtherMaterial",
+            Self::ExpiresInPast { .. } => "ExpiresInPast",
+            Self::Tampered { .. } => "Tampered",
+            Self::RolledBack { .. } => "RolledBack",
+            Self::NewerRecord { .. } => "NewerRecord",
+            Self::StoreKey { .. } => "StoreKey",
+            Self::NoStoreRecord { .. } => "NoStoreRecord",
+            Self::IncorrectKey { .. } => "IncorrectKey",
+            Self::OtherKey => "OtherKey",
+            Self::TooLarge { .. } => "TooLarge",
+            Self::InvalidMac { .. } => "InvalidMac",
+            Self::Verify(_) => "Verify",
+            Self::Message(_) => "Message",
+            Self::Backup(_) => "Backup",
+            Self::Store(_) => "Store",
+            Self::Provider(_) => "Provider",
+            Self::Random(_) => "Random",
         }
     }
 }

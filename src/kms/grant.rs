@@ -17,7 +17,7 @@ pub use self::constraint::GrantConstraint;
 pub use self::id::GrantId;
 pub(super) use self::index::{GrantsRecord, KeyGrants};
 pub use self::list::{GrantPage, ListGrants};
-pub(super) use self::record::GrantRecord;
+pub(super) use self::record::{GrantRecord, Short};
 pub use self::request::CreateGrant;
 pub use self::token::{GrantToken, InvalidGrantToken};
 use super::KmsHandle;

@@ -18,6 +18,7 @@ pub use self::parameters::{ImportKeySize, ImportParameters, ParametersForImport}
 use self::token::ImportToken;
 use super::KmsHandle;
 use super::acting::Acting;
+use super::asked::{Asked, Parameters};
 use super::commit::Unit;
 use super::entry::KeyEntry;
 use super::error::KmsError;
@@ -51,19 +52,22 @@ impl KmsHandle {
         parameters: ImportParameters,
     ) -> Result<ParametersForImport, KmsError> {
         let kms = &self.kms;
-        self.gate()
-            .perform(Operation::GetParametersForImport, key.into(), None, |key| {
-                parameters.check(key.record().spec)?;
-                let pair = ImportKeyPair::generate(parameters.size.into(), kms.random.as_ref())?;
-                let valid_until = kms.date().saturating_add(Self::IMPORT_TOKEN_LIFE);
-                let token = ImportToken {
-                    key: key.id(),
-                    parameters,
-                    valid_until,
-                };
-                let token = token.seal(&kms.store_key, &pair)?;
-                ParametersForImport::new(&pair, token, valid_until)
-            })
+        let asked = Asked::new(Operation::GetParametersForImport).with(Parameters {
+            wrapping: Some(parameters.wrapping),
+            ..Parameters::default()
+        });
+        self.gate().perform_asked(asked, key.into(), |key| {
+            parameters.check(key.record().spec)?;
+            let pair = ImportKeyPair::generate(parameters.size.into(), kms.random.as_ref())?;
+            let valid_until = kms.date().saturating_add(Self::IMPORT_TOKEN_LIFE);
+            let token = ImportToken {
+                key: key.id(),
+                parameters,
+                valid_until,
+            };
+            let token = token.seal(&kms.store_key, &pair)?;
+            ParametersForImport::new(&pair, token, valid_until)
+        })
     }
 
     /// Imports the material of a key, which can then be used. It was wrapped with the public key
@@ -89,26 +93,29 @@ impl KmsHandle {
         expires: Option<Timestamp>,
     ) -> Result<(), KmsError> {
         let kms = &self.kms;
-        self.gate()
-            .perform(Operation::ImportKeyMaterial, key.into(), None, |key| {
-                let now = kms.date();
-                if let Some(expires) = expires.filter(|expires| *expires <= now) {
-                    return Err(KmsError::ExpiresInPast { expires, now });
-                }
-                let (token, pair) = ImportToken::open(token, key.id(), &kms.store_key, now)?;
-                let wrapping = token.parameters.wrapping;
-                let material = pair
-                    .unwrap(wrapping, wrapped, kms.random.as_ref())
-                    .map_err(|failure| match failure {
-                        KeyPairFailure::Random(error) => error.into(),
-                        KeyPairFailure::Rejected => KmsError::WrappedMaterial {
-                            key: key.id(),
-                            wrapping,
-                        },
-                    })?;
-                let imported = Imported::new(key.record(), material, kms.random.as_ref())?;
-                key.until_done(|kms, entry| kms.import(entry, &imported, expires))
-            })
+        let asked = Asked::new(Operation::ImportKeyMaterial).with(Parameters {
+            expires: Some(expires),
+            ..Parameters::default()
+        });
+        self.gate().perform_asked(asked, key.into(), |key| {
+            let now = kms.date();
+            if let Some(expires) = expires.filter(|expires| *expires <= now) {
+                return Err(KmsError::ExpiresInPast { expires, now });
+            }
+            let (token, pair) = ImportToken::open(token, key.id(), &kms.store_key, now)?;
+            let wrapping = token.parameters.wrapping;
+            let material = pair
+                .unwrap(wrapping, wrapped, kms.random.as_ref())
+                .map_err(|failure| match failure {
+                    KeyPairFailure::Random(error) => error.into(),
+                    KeyPairFailure::Rejected => KmsError::WrappedMaterial {
+                        key: key.id(),
+                        wrapping,
+                    },
+                })?;
+            let imported = Imported::new(key.record(), material, kms.random.as_ref())?;
+            key.until_done(|kms, entry| kms.import(entry, &imported, expires))
+        })
     }
 
     /// Destroys the material of a key that was imported, in the provider and in the store. The key

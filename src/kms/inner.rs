@@ -12,6 +12,7 @@ use super::providers::Providers;
 use super::record::KeyRecord;
 use super::store_key::OpenStore;
 use super::tick::Schedule;
+use crate::audit::AuditTrail;
 use crate::clock::{Clock, Timestamp};
 use crate::fork::PerProcess;
 use crate::format::KeyId;
@@ -27,6 +28,7 @@ pub(crate) struct Inner {
     pub(super) cache: PerProcess<Cache>,
     pub(super) schedule: PerProcess<Schedule>,
     pub(super) inventories: Inventories,
+    pub(super) trail: Option<AuditTrail>,
 }
 
 /// What was read of an alias.
@@ -63,10 +65,10 @@ impl Inner {
         }
     }
 
-    /// The key that a selector names, as this process knows it.
+    /// The key that a selector names, as this process knows it. It may be deleted.
     pub(super) fn find(&self, selector: KeySelector<'_>) -> Result<Arc<KeyEntry>, KmsError> {
         match selector.selected() {
-            Selected::Id(id) => self.find_key(id)?.alive(),
+            Selected::Id(id) => self.find_key(id),
             Selected::Alias(name) => self.find_by_alias(name),
             Selected::Invalid => Err(KmsError::InvalidSelector),
         }
@@ -102,7 +104,9 @@ impl Inner {
 
     /// A key as the store has it now, unless it is deleted.
     pub(super) fn read_alive(&self, id: KeyId) -> Result<Arc<KeyEntry>, KmsError> {
-        self.read_key(id)?.alive()
+        let entry = self.read_key(id)?;
+        entry.alive()?;
+        Ok(entry)
     }
 
     /// An alias as the store has it now.
@@ -168,7 +172,7 @@ impl Inner {
         if let Some(id) = self.cache().alias(name) {
             let entry = self.find_key(id)?;
             if entry.record.aliases.contains(name) {
-                return entry.alive();
+                return Ok(entry);
             }
         }
         self.read_by_alias(&AliasName::new(name)?)
@@ -184,7 +188,7 @@ impl Inner {
             };
             let entry = self.read_key(read.key)?;
             if entry.record.aliases.contains(alias) {
-                return entry.alive();
+                return Ok(entry);
             }
             if last == Some((read.revision, entry.revision)) {
                 return Err(KmsError::Tampered {

@@ -187,7 +187,15 @@ impl KmsKeyring {
     /// Whether the KMS has a key at hand, so that using it asks neither the store nor a provider
     /// that may block.
     fn is_at_hand(&self, key: KeySelector<'_>) -> bool {
-        self.handle.kms.at_hand(key).is_some_and(|entry| {
+        let kms = &self.handle.kms;
+        // A trail may block, and so may what is still to be read of policies and grants.
+        if kms.trail.is_some() || kms.cache().store_policy().is_none() {
+            return false;
+        }
+        kms.at_hand(key).is_some_and(|entry| {
+            if entry.record.grants.is_some() && entry.known_grants().is_none() {
+                return false;
+            }
             let primary = entry.version(entry.record.primary);
             primary.is_ok_and(|version| {
                 version
@@ -274,8 +282,10 @@ impl OwnedSelector {
         match self {
             Self::Id(id) => Ok(*id == key),
             Self::Alias(_) => {
-                handle.kms.refresh()?;
-                Ok(handle.kms.find(self.as_selector())?.id() == key)
+                let known = handle
+                    .gate()
+                    .resolve(Operation::Decrypt, self.as_selector())?;
+                Ok(known == key)
             }
         }
     }

@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::KmsHandle;
 use super::acting::Acting;
+use super::asked::{Asked, Parameters};
 use super::commit::{Unit, conflict};
 use super::error::KmsError;
 use super::key::{KeyMetadata, KeyOrigin, KeyUsage, VersionCause, VersionState};
 use super::name::{KeySelector, MAX_TAGS, check_description, check_tag};
 use super::new_material::NewMaterial;
 use super::operation::Operation;
+use super::policies::{Lockout, policy_of_new_key};
+use super::policy::Policy;
 use super::record::version_binding;
 use super::record::{KeyRecord, RotationRecord, StoredState, VersionRecord};
 use super::rotation::RotationPolicy;
+use super::stored_policy::StoredPolicy;
 use crate::clock::Timestamp;
 use crate::format::{KeyId, KeyVersion};
 use crate::provider::{CreateKeyRequest, KeyProvider, KeySpec};
@@ -38,6 +42,7 @@ pub struct CreateKey {
     description: String,
     tags: BTreeMap<String, String>,
     rotation: Option<RotationPolicy>,
+    policy: Option<(Policy, Lockout)>,
 }
 
 impl CreateKey {
@@ -89,6 +94,31 @@ impl CreateKey {
         self.rotation = Some(policy);
         self
     }
+
+    /// Gives it a policy. Otherwise, in a store that has a policy, its creator may do everything with
+    /// it, and so may whom the policy of the store allows it.
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = Some((policy, Lockout::Refuse));
+        self
+    }
+
+    /// Gives it a policy, also if its creator, or nobody at all, can put another afterwards.
+    pub fn with_policy_even_if_locked_out(mut self, policy: Policy) -> Self {
+        self.policy = Some((policy, Lockout::Bypass));
+        self
+    }
+
+    fn parameters(&self) -> Parameters<'_> {
+        let lockout = self.policy.as_ref().map(|(_, lockout)| *lockout);
+        Parameters {
+            spec: Some(self.spec),
+            usage: Some(KeyUsage::of(self.spec)),
+            origin: Some(self.origin),
+            tags: Some(&self.tags),
+            rotation_days: self.rotation.and_then(|policy| policy.period_days()),
+            ..lockout.map(Lockout::parameters).unwrap_or_default()
+        }
+    }
 }
 
 impl KmsHandle {
@@ -102,10 +132,12 @@ impl KmsHandle {
     ///
     /// [`KmsError::NoProvider`], [`KmsError::UnsupportedSpec`], [`KmsError::UsageOfSpec`],
     /// [`KmsError::InvalidName`] for a description or tag, [`KmsError::OutOfRange`] for a rotation
-    /// policy, [`KmsError::Limit`], and the failures of the provider and the store.
+    /// policy, [`KmsError::Limit`], [`KmsError::PolicyLockout`], and the failures of the provider and
+    /// the store.
     pub fn create_key(&self, request: CreateKey) -> Result<KeyMetadata, KmsError> {
+        let asked = Asked::new(Operation::CreateKey).with(request.parameters());
         self.gate()
-            .perform_on_store(Operation::CreateKey, |kms| kms.create_key(request))
+            .perform_on_store(asked, |kms| kms.create_key(&request))
     }
 
     /// Tells of a key.
@@ -156,7 +188,11 @@ impl KmsHandle {
         value: &str,
     ) -> Result<(), KmsError> {
         check_tag(tag, value)?;
-        self.edit(Operation::TagResource, key.into(), |record| {
+        let asked = Asked::new(Operation::TagResource).with(Parameters {
+            tag: Some((tag, Some(value))),
+            ..Parameters::default()
+        });
+        self.edit(asked, key.into(), |record| {
             record.tags.insert(tag.to_owned(), value.to_owned());
             check_tag_count(record.key, &record.tags)
         })
@@ -172,7 +208,11 @@ impl KmsHandle {
         key: impl Into<KeySelector<'k>>,
         tag: &str,
     ) -> Result<(), KmsError> {
-        self.edit(Operation::UntagResource, key.into(), |record| {
+        let asked = Asked::new(Operation::UntagResource).with(Parameters {
+            tag: Some((tag, None)),
+            ..Parameters::default()
+        });
+        self.edit(asked, key.into(), |record| {
             record.tags.remove(tag);
             Ok(())
         })
@@ -203,19 +243,19 @@ impl KmsHandle {
         })
     }
 
-    pub(super) fn edit(
+    pub(super) fn edit<'q>(
         &self,
-        operation: Operation,
+        asked: impl Into<Asked<'q>>,
         key: KeySelector<'_>,
         edit: impl FnMut(&mut KeyRecord) -> Result<(), KmsError>,
     ) -> Result<(), KmsError> {
         self.gate()
-            .perform(operation, key, None, |key| key.change(edit).map(drop))
+            .perform_asked(asked.into(), key, |key| key.change(edit).map(drop))
     }
 }
 
 impl Acting<'_> {
-    fn create_key(&self, request: CreateKey) -> Result<KeyMetadata, KmsError> {
+    fn create_key(&self, request: &CreateKey) -> Result<KeyMetadata, KmsError> {
         request.check()?;
         let provider = match &request.provider {
             Some(name) => self.providers.get(name)?,
@@ -225,6 +265,9 @@ impl Acting<'_> {
         self.random.fill(&mut id)?;
         let id = KeyId::from_bytes(id);
         check_support(provider.as_ref(), request.spec, request.origin)?;
+        let now = self.date();
+        let draft = request.to_record(id, provider.name(), None, now);
+        let policy = self.policy_of_new_key(draft, request.policy.as_ref())?;
         let material = match request.origin {
             KeyOrigin::External => None,
             KeyOrigin::Provider => {
@@ -234,8 +277,12 @@ impl Acting<'_> {
                 Some(NewMaterial::create(provider.as_ref(), create)?)
             }
         };
-        let record = request.into_record(id, provider.name(), material.as_ref(), self.date());
+        let record = request.to_record(id, provider.name(), material.as_ref(), now);
+        let record = KeyRecord { policy, ..record };
         let address = KeyRecord::address(id);
+        if let Some(attempt) = self.attempt() {
+            attempt.told.key.set(Some(id));
+        }
         let unit = Unit::new(self).create_key(record);
         let committed = match &material {
             Some(material) => unit.commit_with(provider.as_ref(), &material.handle)?,
@@ -245,6 +292,26 @@ impl Acting<'_> {
         entry
             .map(|entry| entry.metadata())
             .ok_or_else(|| conflict(address))
+    }
+
+    /// The policy that was asked for, or else the one that new keys have.
+    fn policy_of_new_key(
+        &self,
+        mut key: KeyRecord,
+        asked: Option<&(Policy, Lockout)>,
+    ) -> Result<Option<StoredPolicy>, KmsError> {
+        if let Some((policy, lockout)) = asked {
+            key.policy = Some(StoredPolicy::new(policy.clone()));
+            self.check_lockout(&key, *lockout)?;
+            return Ok(key.policy);
+        }
+        match self.attempt() {
+            Some(attempt) if self.store_policy()?.is_some() => {
+                let policy = policy_of_new_key(attempt.principal())?;
+                Ok(Some(StoredPolicy::new(policy)))
+            }
+            _ => Ok(None),
+        }
     }
 }
 
@@ -277,8 +344,8 @@ impl CreateKey {
         }
     }
 
-    fn into_record(
-        self,
+    fn to_record(
+        &self,
         key: KeyId,
         provider: &str,
         material: Option<&NewMaterial>,
@@ -305,8 +372,8 @@ impl CreateKey {
             } else {
                 StoredState::PendingImport
             },
-            description: self.description,
-            tags: self.tags,
+            description: self.description.clone(),
+            tags: self.tags.clone(),
             aliases: BTreeSet::new(),
             rotation: self.rotation.map(|policy| RotationRecord {
                 next: policy.first(now),
@@ -314,6 +381,7 @@ impl CreateKey {
             }),
             primary: KeyVersion::FIRST,
             versions: vec![version],
+            policy: None,
             grants: None,
         }
     }

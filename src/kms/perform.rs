@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::acting::Acting;
 use super::asked::Asked;
 use super::attempt::Attempt;
+use super::authority::{authorise, hide};
 use super::commit::{MAX_ATTEMPTS, conflict};
 use super::entry::{KeyEntry, KeyVersionHandle};
 use super::error::KmsError;
@@ -74,6 +75,26 @@ impl<'a> Gate<'a> {
         )
     }
 
+    /// The key that a selector names, for one who means to do something with it: what the gate would
+    /// not tell him, this does not.
+    pub(super) fn resolve(
+        &self,
+        operation: Operation,
+        key: KeySelector<'_>,
+    ) -> Result<KeyId, KmsError> {
+        let asked = Asked::new(operation);
+        let attempt = Attempt::new(self.kms, self.session, &asked, Some(key));
+        self.kms.refresh()?;
+        let found = self.kms.find(key).map_err(|error| hide(&attempt, error))?;
+        Ok(found.id())
+    }
+
+    /// The key that a selector names, if there is one. Not to be told to anybody.
+    pub(super) fn known_key(&self, key: KeySelector<'_>) -> Option<KeyId> {
+        self.kms.refresh().ok()?;
+        Some(self.kms.find(key).ok()?.id())
+    }
+
     /// Does something that is not about one key.
     pub(crate) fn perform_on_store<'q, T>(
         &self,
@@ -93,7 +114,7 @@ impl<'a> Gate<'a> {
         action: impl FnOnce(&Acting<'_>) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
         let asked = Asked::new(operation);
-        let attempt = Attempt::new(self.kms, self.session, &asked, None);
+        let attempt = Attempt::new(self.kms, self.session, &asked, None).due(entry.id());
         self.pass(
             &attempt,
             || Ok(Some(Arc::clone(entry))),
@@ -101,21 +122,37 @@ impl<'a> Gate<'a> {
         )
     }
 
-    /// The one way to do anything. Whether the principal may is to be decided here, when the key is
-    /// known and before its state is told; what came of it is to be recorded here.
+    /// The one way to do anything: whether the principal may is decided, then the state of the key is
+    /// looked at, and what came of it is recorded before anything is given out.
     fn pass<T>(
         &self,
         attempt: &Attempt<'_>,
         find: impl FnOnce() -> Result<Option<Arc<KeyEntry>>, KmsError>,
         act: impl FnOnce(Acting<'_>, Option<Arc<KeyEntry>>) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
+        let entered = self.enter(attempt, find);
+        attempt.conclude(entered.and_then(|entry| act(Acting::new(self.kms, attempt), entry)))
+    }
+
+    fn enter(
+        &self,
+        attempt: &Attempt<'_>,
+        find: impl FnOnce() -> Result<Option<Arc<KeyEntry>>, KmsError>,
+    ) -> Result<Option<Arc<KeyEntry>>, KmsError> {
         self.kms.refresh()?;
-        let entry = find()?;
+        let entry = find().map_err(|error| hide(attempt, error))?;
+        attempt.told.key.set(entry.as_ref().map(|entry| entry.id()));
+        if !attempt.is_due_work() {
+            authorise(attempt, entry.as_deref())?;
+        }
         if let Some(entry) = &entry {
+            if !attempt.is_due_work() {
+                entry.alive()?;
+            }
             entry.check(attempt.asked.operation)?;
         }
-        attempt.dry_run()?;
-        act(Acting::new(self.kms, attempt), entry)
+        attempt.end_dry_run()?;
+        Ok(entry)
     }
 }
 
@@ -148,7 +185,7 @@ impl<'a> AuthorisedKey<'a> {
 
     /// The version that wraps, signs and makes MACs.
     pub(crate) fn primary(&self) -> Result<KeyVersionHandle, KmsError> {
-        self.entry.version(self.entry.record.primary).cloned()
+        self.tell(self.entry.version(self.entry.record.primary).cloned())
     }
 
     /// A version that a message names. Another process may have made it just now, so the store is
@@ -156,12 +193,34 @@ impl<'a> AuthorisedKey<'a> {
     pub(crate) fn version(&self, number: KeyVersion) -> Result<KeyVersionHandle, KmsError> {
         match self.entry.version(number) {
             Err(KmsError::NoVersion { .. }) => {
-                let entry = self.acting.read_alive(self.id())?;
-                entry.check(self.operation)?;
-                entry.version(number).cloned()
+                let entry = self.acting.read_key(self.id())?;
+                self.check_again(&entry)?;
+                self.tell(entry.version(number).cloned())
             }
-            found => found.cloned(),
+            found => self.tell(found.cloned()),
         }
+    }
+
+    /// Lets the audit trail know which version is used.
+    fn tell(
+        &self,
+        version: Result<KeyVersionHandle, KmsError>,
+    ) -> Result<KeyVersionHandle, KmsError> {
+        if let (Ok(version), Some(attempt)) = (&version, self.acting.attempt()) {
+            attempt.told.version.set(Some(version.number()));
+        }
+        version
+    }
+
+    /// Looks at the key as it has become meanwhile, as the gate did before.
+    fn check_again(&self, entry: &KeyEntry) -> Result<(), KmsError> {
+        self.acting.authorise(entry)?;
+        entry.alive()?;
+        entry.check(self.operation)
+    }
+
+    pub(super) fn acting(&self) -> &Acting<'a> {
+        &self.acting
     }
 
     /// Changes the key's record, also if others change it meanwhile: the edit is then made again,
@@ -171,7 +230,9 @@ impl<'a> AuthorisedKey<'a> {
         mut edit: impl FnMut(&mut KeyRecord) -> Result<(), KmsError>,
     ) -> Result<Arc<KeyEntry>, KmsError> {
         self.acting.change(Arc::clone(&self.entry), |entry| {
-            entry.check(self.operation)?;
+            if !std::ptr::eq(entry, &*self.entry) {
+                self.check_again(entry)?;
+            }
             let mut record = entry.record.clone();
             edit(&mut record)?;
             Ok(record)
@@ -189,8 +250,8 @@ impl<'a> AuthorisedKey<'a> {
             if let Some(done) = attempt(&self.acting, &entry)? {
                 return Ok(done);
             }
-            entry = self.acting.read_alive(entry.id())?;
-            entry.check(self.operation)?;
+            entry = self.acting.read_key(entry.id())?;
+            self.check_again(&entry)?;
         }
         Err(conflict(KeyRecord::address(entry.id())))
     }

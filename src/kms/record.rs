@@ -21,6 +21,7 @@ use super::key::{KeyOrigin, KeyState, KeyUsage, VersionCause, VersionState};
 use super::name::AliasName;
 use super::new_material::NewMaterial;
 use super::rotation::RotationPolicy;
+use super::stored_policy::StoredPolicy;
 use crate::clock::Timestamp;
 use crate::format::codec::varint;
 use crate::format::{KeyId, KeyVersion, Mechanism, label};
@@ -52,6 +53,9 @@ pub(crate) struct KeyRecord {
     pub(crate) primary: KeyVersion,
     /// By their numbers, 1 and up without a gap. None when the key was destroyed.
     pub(crate) versions: Vec<VersionRecord>,
+    /// Who may do what with it, beside what the policy of the store says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) policy: Option<StoredPolicy>,
     /// Which grants it has, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) grants: Option<GrantsRecord>,

@@ -5,18 +5,19 @@
 
 use super::KmsHandle;
 use super::acting::Acting;
-use super::commit::{MAX_ATTEMPTS, Unit, conflict};
+use super::commit::{MAX_ATTEMPTS, Unit, conflict, none_if_outrun};
 use super::entry::KeyEntry;
 use super::error::KmsError;
 use super::operation::Operation;
-use super::record::KeyRecord;
+use super::record::{KeyRecord, StoredBytes};
 use super::scan::Scan;
+use super::store_key::StoreRecord;
 use crate::format::KeyId;
 use crate::provider::{
     CreateKeyRequest, KeyHandle, KeyMaterial, KeyProvider, KeySpec, ProviderError,
     SoftwareKeyProvider,
 };
-use crate::store::Collection;
+use crate::store::{Collection, Expected, Transaction};
 
 /// What a [`rekey_root`](KmsHandle::rekey_root) has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,7 +93,7 @@ impl Acting<'_> {
 
     /// Moves what is not yet under the new root key, and says how many records that were.
     fn rekey_all(&self, provider: &SoftwareKeyProvider) -> Result<usize, KmsError> {
-        let mut moved = usize::from(self.store_key.rekey(self.store.as_ref(), provider)?);
+        let mut moved = usize::from(self.rekey_store(provider)?);
         for stored in Scan::all(self.store.as_ref(), Collection::KEYS) {
             let (address, stored) = stored?;
             let record = self.decode_key(&address, &stored)?;
@@ -101,6 +102,25 @@ impl Acting<'_> {
             }
         }
         Ok(moved)
+    }
+
+    /// Puts the key that wraps the store's key under another root key. False if it is already.
+    fn rekey_store(&self, provider: &SoftwareKeyProvider) -> Result<bool, KmsError> {
+        let address = StoreRecord::address();
+        for _ in 0..MAX_ATTEMPTS {
+            let (mut record, revision) = self.read_store_record()?;
+            let Some(moved) = moved(provider, &record.provider, &record.bound_handle())? else {
+                return Ok(false);
+            };
+            record.handle = StoredBytes::new(moved.as_bytes());
+            let bytes = self.store_key.codec.encode(&address, &record);
+            let expected = Expected::Revision(revision);
+            let put = Transaction::new().put(address.clone(), expected, bytes);
+            if none_if_outrun(self.commit(&put))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Err(conflict(address))
     }
 
     /// Moves a key. False if there was nothing to move after all.
@@ -157,7 +177,7 @@ impl KeyRecord {
 
 /// The handle of a key under the root key of `provider`, if it is under another root key that
 /// `provider` takes.
-pub(super) fn moved(
+fn moved(
     provider: &SoftwareKeyProvider,
     name: &str,
     handle: &KeyHandle,

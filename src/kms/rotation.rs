@@ -13,6 +13,7 @@ pub use self::policy::RotationPolicy;
 pub(super) use self::policy::{days, in_range};
 use super::KmsHandle;
 use super::acting::Acting;
+use super::asked::{Asked, Parameters};
 use super::commit::Unit;
 use super::entry::KeyEntry;
 use super::error::KmsError;
@@ -75,7 +76,11 @@ impl KmsHandle {
     ) -> Result<(), KmsError> {
         policy.check()?;
         let now = self.kms.date();
-        self.edit(Operation::EnableKeyRotation, key.into(), |record| {
+        let asked = Asked::new(Operation::EnableKeyRotation).with(Parameters {
+            rotation_days: policy.period_days(),
+            ..Parameters::default()
+        });
+        self.edit(asked, key.into(), |record| {
             let is_same = |rotation: &RotationRecord| rotation.policy == policy;
             if !record.rotation.as_ref().is_some_and(is_same) {
                 let next = policy.first(now);

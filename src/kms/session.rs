@@ -77,8 +77,8 @@ impl KmsHandle {
         self
     }
 
-    /// Gives the operations of this handle an id that the application knows the request by; each
-    /// otherwise gets a random one. It is recorded in the audit trail.
+    /// Gives the records of this handle's operations an id that the application knows the request
+    /// by, such as a trace id; each operation otherwise gets a random one.
     #[must_use]
     pub fn with_request_id(mut self, id: impl Into<Arc<str>>) -> Self {
         Arc::make_mut(&mut self.session).request_id = Some(id.into());

@@ -1,6 +1,7 @@
 //! Signatures and MACs.
 
 use super::KmsHandle;
+use super::asked::{Asked, Parameters};
 use super::ciphertext::check_len;
 use super::error::KmsError;
 use super::name::KeySelector;
@@ -29,12 +30,15 @@ impl KmsHandle {
         message: MessageInput<'_>,
     ) -> Result<Signature, KmsError> {
         check_message(message)?;
-        self.gate()
-            .perform(Operation::Sign, key.into(), None, |key| {
+        self.gate().perform_asked(
+            about(Operation::Sign, algorithm, message),
+            key.into(),
+            |key| {
                 let version = key.primary()?;
                 let request = SignRequest::new(version.handle(), algorithm, message);
                 Ok(version.provider()?.sign(request)?)
-            })
+            },
+        )
     }
 
     /// Verifies a signature. Who has the [public key](Self::get_public_key) can do so without the
@@ -52,10 +56,11 @@ impl KmsHandle {
         signature: &[u8],
     ) -> Result<(), KmsError> {
         check_message(message)?;
-        self.gate()
-            .perform(Operation::Verify, key.into(), None, |key| {
-                Ok(key.public_key()?.verify(algorithm, message, signature)?)
-            })
+        self.gate().perform_asked(
+            about(Operation::Verify, algorithm, message),
+            key.into(),
+            |key| Ok(key.public_key()?.verify(algorithm, message, signature)?),
+        )
     }
 
     /// The public key, to be given to those who verify.
@@ -124,6 +129,21 @@ impl AuthorisedKey<'_> {
         let request = MacRequest::new(version.handle(), message);
         Ok(version.provider()?.generate_mac(request)?)
     }
+}
+
+fn about<'a>(
+    operation: Operation,
+    algorithm: SigningAlgorithm,
+    message: MessageInput<'_>,
+) -> Asked<'a> {
+    Asked::new(operation).with(Parameters {
+        signing_algorithm: Some(algorithm),
+        message_type: Some(match message {
+            MessageInput::Raw(_) => "RAW",
+            MessageInput::Digest(_) => "DIGEST",
+        }),
+        ..Parameters::default()
+    })
 }
 
 fn check_message(message: MessageInput<'_>) -> Result<(), KmsError> {

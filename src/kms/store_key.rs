@@ -3,17 +3,16 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::commit::{MAX_ATTEMPTS, conflict, not_written};
+use super::commit::not_written;
 use super::error::KmsError;
 use super::providers::Providers;
 use super::record::{Codec, StoredBytes};
-use super::rekey::moved;
+use super::stored_policy::StorePolicyRecord;
 use crate::clock::Timestamp;
 use crate::crypto::{Expand, KEY_LEN, sha256};
 use crate::format::{KeyId, label};
 use crate::provider::{
-    CreateKeyRequest, KeyHandle, KeyProvider, KeySpec, ProviderError, SoftwareKeyProvider,
-    UnwrapRequest, WrapRequest,
+    CreateKeyRequest, KeyHandle, KeyProvider, KeySpec, ProviderError, UnwrapRequest, WrapRequest,
 };
 use crate::rng::RandomSource;
 use crate::secret::{DataKey, FreshDataKey};
@@ -32,6 +31,9 @@ pub(super) struct StoreRecord {
     pub(super) provider: String,
     pub(super) handle: StoredBytes,
     wrapped: StoredBytes,
+    /// Who may do what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) policy: Option<StorePolicyRecord>,
 }
 
 /// A store that was opened.
@@ -74,39 +76,6 @@ impl OpenStore {
                 return Ok(opened);
             }
         }
-    }
-
-    /// Puts the key that wraps the store's key under another root key. False if it is already.
-    pub(super) fn rekey(
-        &self,
-        store: &dyn KeyStore,
-        provider: &SoftwareKeyProvider,
-    ) -> Result<bool, KmsError> {
-        let address = StoreRecord::address();
-        for _ in 0..MAX_ATTEMPTS {
-            let stored = store
-                .get(&address)?
-                .ok_or_else(|| KmsError::NoStoreRecord {
-                    record: address.clone(),
-                    store: store.name(),
-                })?;
-            let mut record: StoreRecord = self
-                .codec
-                .decode(&address, &stored.bytes)
-                .map_err(|why| why.at(address.clone(), store.name()))?;
-            let Some(moved) = moved(provider, &record.provider, &record.bound_handle())? else {
-                return Ok(false);
-            };
-            record.handle = StoredBytes::new(moved.as_bytes());
-            let bytes = self.codec.encode(&address, &record);
-            let expected = Expected::Revision(stored.revision);
-            match store.commit(&Transaction::new().put(address.clone(), expected, bytes)) {
-                Ok(_) => return Ok(true),
-                Err(CommitError::Conflict { .. }) => {}
-                Err(CommitError::Store(error)) => return Err(error.into()),
-            }
-        }
-        Err(conflict(address))
     }
 
     fn read(store: &dyn KeyStore, providers: &Providers, bytes: &[u8]) -> Result<Self, KmsError> {
@@ -204,6 +173,7 @@ impl StoreRecord {
             provider: provider.name().to_owned(),
             handle: StoredBytes::new(handle.as_bytes()),
             wrapped: StoredBytes::new(wrapped.as_bytes()),
+            policy: None,
         })
     }
 

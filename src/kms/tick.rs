@@ -209,7 +209,8 @@ impl Inner {
     fn add_usage(&self, taken: &[(KeyId, Counts)]) -> Result<bool, KmsError> {
         let mut unit = Unit::new(&Acting::counting(self));
         for (key, counts) in taken {
-            let entry = self.find_key(*key)?.alive()?;
+            let entry = self.find_key(*key)?;
+            entry.alive()?;
             let mut record = entry.record.clone();
             record.add_wraps(counts);
             unit = unit.update_key(&entry, record);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::kms::{
-    AliasName, GrantId, ImportParameters, InventoryError, KeyOrigin, KeyUsage, Operation,
+    AliasName, GrantId, ImportParameters, InventoryError, KeyOrigin, KeyUsage, Operation, Policy,
     VersionState,
 };
 use crate::store::{Collection, RecordId, RecordKey};
@@ -21,6 +21,11 @@ fn every_error_of_a_kms() {
             key: Some(key.to_string()),
         },
         KmsError::DryRun { operation },
+        KmsError::PolicyLockout { operation },
+        KmsError::Policy(Policy::from_json("{").unwrap_err()),
+        KmsError::Audit(crate::audit::AuditError::Setting {
+            what: "an audit trail needs a key",
+        }),
         KmsError::NoGrant {
             grant: GrantId::from_bytes([2; 16]),
             key,
@@ -258,6 +263,9 @@ fn assert_listed(error: &KmsError) {
     match error {
         KmsError::Denied { .. }
         | KmsError::DryRun { .. }
+        | KmsError::Policy(_)
+        | KmsError::PolicyLockout { .. }
+        | KmsError::Audit(_)
         | KmsError::NoGrant { .. }
         | KmsError::InvalidGrant { .. }
         | KmsError::InvalidGrantToken

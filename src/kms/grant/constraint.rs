@@ -43,7 +43,7 @@ impl GrantConstraint {
         }
     }
 
-    pub(super) fn context(&self) -> &EncryptionContext {
+    pub(in crate::kms) fn context(&self) -> &EncryptionContext {
         match self {
             Self::Equals(context) | Self::Subset(context) => context,
         }

@@ -119,7 +119,7 @@ impl GrantRecord {
     }
 
     /// Whether another that is given by it allows no more than it does.
-    pub(super) fn covers(&self, request: &CreateGrant) -> bool {
+    pub(in crate::kms) fn covers(&self, request: &CreateGrant) -> bool {
         let mut operations = request.operations();
         operations.all(|operation| self.operations.contains(&operation))
             && match (&self.constraint, &request.constraint) {

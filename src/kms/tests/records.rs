@@ -39,6 +39,7 @@ fn record() -> KeyRecord {
             mechanism: None,
             wraps: 0,
         }],
+        policy: None,
         grants: None,
     }
 }
