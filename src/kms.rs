@@ -30,6 +30,7 @@ mod lifecycle;
 mod list;
 mod name;
 mod new_material;
+mod observe;
 mod operation;
 mod perform;
 mod policies;
@@ -48,6 +49,7 @@ mod stored_policy;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod trail;
 mod usage;
 mod values;
 mod wrap;

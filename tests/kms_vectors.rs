@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use common::kms::body_of;
 use common::vector::from_hex;
 use serde::Deserialize;
-use waxseal::kms::Backup;
+use waxseal::kms::{Backup, GrantConstraint, GrantToken, ListGrants};
 use waxseal::store::{Collection, RecordId, RecordKey};
 use waxseal::{
-    Clock, EncryptionContext, Envelope, KeyId, KeyState, KeyStore, Kms, KmsError, ManualClock,
-    MemoryKeyStore, RootKey, SingleKeyring, SoftwareKeyProvider, Timestamp,
+    Clock, EncryptionContext, Envelope, KeyId, KeyState, KeyStore, Kms, KmsError, ListKeys,
+    ManualClock, MemoryKeyStore, RootKey, SingleKeyring, SoftwareKeyProvider, Timestamp,
 };
 
 #[derive(Deserialize)]
@@ -92,5 +92,78 @@ fn the_backup_is_restored_and_the_token_imports() {
     assert!(
         matches!(error, KmsError::ImportTokenExpired { .. }),
         "{error}"
+    );
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccessVector {
+    #[serde(rename = "comment")]
+    _comment: String,
+    root_key: String,
+    backup: String,
+    key: KeyId,
+    grants: [String; 2],
+    token: String,
+    context: BTreeMap<String, String>,
+    sealed: String,
+    plaintext: String,
+}
+
+#[test]
+fn policies_and_grants_that_other_code_wrote_are_asked() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/testdata/kms/access.json"
+    );
+    let vector: AccessVector = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let root_key = from_hex(&vector.root_key).try_into().unwrap();
+    let envelope = Envelope::new(SingleKeyring::software(&RootKey::from_bytes(&root_key)));
+    let provider = SoftwareKeyProvider::generate().unwrap();
+    let backup = Backup::under(&envelope).with_software(&provider);
+    let store = MemoryKeyStore::new();
+    Kms::restore(&store, &backup, from_hex(&vector.backup).as_slice()).unwrap();
+    let clock = ManualClock::default();
+    let kms = Kms::builder(store)
+        .provider(provider)
+        .clock(clock.clone())
+        .open()
+        .unwrap();
+
+    let (alice, export) = (
+        kms.as_principal("ops:alice"),
+        kms.as_principal("svc:export"),
+    );
+    let context = EncryptionContext::new(vector.context).unwrap();
+    let sealed = from_hex(&vector.sealed);
+    let opened = export.decrypt(&sealed, &context).unwrap();
+    assert_eq!(*opened.plaintext, *vector.plaintext.as_bytes());
+    alice.list_keys(&ListKeys::new()).unwrap();
+    let denied = export.list_keys(&ListKeys::new()).unwrap_err();
+    assert!(matches!(denied, KmsError::Denied { .. }), "{denied}");
+
+    let listed = alice
+        .list_grants(vector.key, &ListGrants::new())
+        .unwrap()
+        .grants;
+    let ids: Vec<_> = listed.iter().map(|grant| grant.id.to_string()).collect();
+    assert_eq!(ids, vector.grants);
+    assert_eq!(
+        listed[0].expires,
+        Some("2026-01-02T00:00:00.000Z".parse().unwrap())
+    );
+    assert_eq!(
+        listed[1].constraint,
+        Some(GrantConstraint::Subset(context.clone()))
+    );
+    // The token is that of the second; the first ends by itself.
+    let token = GrantToken::from_bytes(&from_hex(&vector.token)).unwrap();
+    kms.as_principal("svc:lead").retire_grant(&token).unwrap();
+    export.decrypt(&sealed, &context).unwrap();
+    clock.advance(std::time::Duration::from_secs(86_400));
+    export.decrypt(&sealed, &context).unwrap_err();
+    assert_eq!(
+        alice.tick().unwrap().ended_grants,
+        [(vector.key, listed[0].id)]
     );
 }

@@ -130,6 +130,18 @@ impl AuditTrail {
         self.0.sink.records_with_commits()
     }
 
+    /// The head of the trail that was saved last, if one was.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`] when the sink or the head store cannot tell.
+    pub fn head(&self) -> Result<Option<TrailHead>, AuditError> {
+        match (&self.0.heads, self.0.sink.tail()?) {
+            (Some(heads), Some(tail)) => heads.load(tail.trail),
+            _ => Ok(None),
+        }
+    }
+
     /// Writes a checkpoint, and saves the head of the trail.
     ///
     /// # Errors

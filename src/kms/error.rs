@@ -5,7 +5,7 @@ use super::key::{KeyOrigin, KeyState, KeyUsage, VersionState};
 use super::name::AliasName;
 use super::operation::Operation;
 use super::policy::PolicyError;
-use crate::audit::AuditError;
+use crate::audit::{AuditError, VerifyTrailError};
 use crate::clock::Timestamp;
 use crate::crypto::ImportWrapping;
 use crate::error::Error;
@@ -53,6 +53,12 @@ pub enum KmsError {
     /// It could not be recorded, and so was not done.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The audit trail is not as it was written.
+    #[error(transparent)]
+    VerifyTrail(Box<VerifyTrailError>),
+    /// The KMS has no audit trail.
+    #[error("this Kms was opened without an audit trail; give its builder one")]
+    NoTrail,
     /// There is no such key.
     #[error(
         "no key {key} is in {store}; check the id, and that this is the store that the key was created in"
@@ -521,6 +527,8 @@ impl KmsError {
             Self::Policy(_) => "Policy",
             Self::PolicyLockout { .. } => "PolicyLockout",
             Self::Audit(_) => "Audit",
+            Self::VerifyTrail(_) => "VerifyTrail",
+            Self::NoTrail => "NoTrail",
             Self::NoKey { .. } => "NoKey",
             Self::NoGrant { .. } => "NoGrant",
             Self::InvalidGrant { .. } => "InvalidGrant",

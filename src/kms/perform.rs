@@ -12,6 +12,7 @@ use super::error::KmsError;
 use super::grant::KeyGrants;
 use super::inner::Inner;
 use super::name::KeySelector;
+use super::observe::Observed;
 use super::operation::Operation;
 use super::record::KeyRecord;
 use super::session::Session;
@@ -130,8 +131,13 @@ impl<'a> Gate<'a> {
         find: impl FnOnce() -> Result<Option<Arc<KeyEntry>>, KmsError>,
         act: impl FnOnce(Acting<'_>, Option<Arc<KeyEntry>>) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
-        let entered = self.enter(attempt, find);
-        attempt.conclude(entered.and_then(|entry| act(Acting::new(self.kms, attempt), entry)))
+        let observed = Observed::begin(attempt);
+        let done = observed.during(|| {
+            let entered = self.enter(attempt, find);
+            attempt.conclude(entered.and_then(|entry| act(Acting::new(self.kms, attempt), entry)))
+        });
+        observed.end(attempt, &done);
+        done
     }
 
     fn enter(

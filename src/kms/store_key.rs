@@ -187,6 +187,11 @@ impl StoreRecord {
         ))
     }
 
+    /// How often it was given a policy.
+    pub(in crate::kms) fn policy_generation(&self) -> u64 {
+        self.policy.as_ref().map_or(0, |policy| policy.generation)
+    }
+
     /// Unwraps the store's key, for a backup.
     pub(super) fn open_key(
         &self,

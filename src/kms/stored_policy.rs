@@ -20,9 +20,9 @@ pub(crate) struct StoredPolicy(Arc<Policy>);
 /// What the record of the store says of who may do what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct StorePolicyRecord {
+pub(in crate::kms) struct StorePolicyRecord {
     /// Grows with every change, so that a process notices when an older one is put back.
-    pub(super) generation: u64,
+    pub(in crate::kms) generation: u64,
     pub(super) policy: StoredPolicy,
 }
 
@@ -54,7 +54,7 @@ impl StorePolicy {
     fn of(record: &StoreRecord) -> Self {
         let stored = record.policy.as_ref();
         Self {
-            generation: stored.map_or(0, |stored| stored.generation),
+            generation: record.policy_generation(),
             policy: stored.map(|stored| Arc::clone(&stored.policy.0)),
         }
     }
@@ -117,7 +117,7 @@ impl Acting<'_> {
             if !goes_on(before.map(|stored| stored.policy.get())) {
                 return Ok(());
             }
-            let generation = before.map_or(0, |stored| stored.generation);
+            let generation = record.policy_generation();
             record.policy = Some(StorePolicyRecord {
                 generation: generation.saturating_add(1),
                 policy: StoredPolicy::new(policy.clone()),

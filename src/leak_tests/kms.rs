@@ -1,4 +1,5 @@
 use super::*;
+use crate::audit::{AuditError, VerifyTrailError};
 use crate::kms::{
     AliasName, GrantId, ImportParameters, InventoryError, KeyOrigin, KeyUsage, Operation, Policy,
     VersionState,
@@ -22,8 +23,12 @@ fn every_error_of_a_kms() {
         },
         KmsError::DryRun { operation },
         KmsError::PolicyLockout { operation },
+        KmsError::NoTrail,
+        KmsError::VerifyTrail(Box::new(VerifyTrailError::Read(AuditError::Setting {
+            what: "an audit trail needs a key",
+        }))),
         KmsError::Policy(Policy::from_json("{").unwrap_err()),
-        KmsError::Audit(crate::audit::AuditError::Setting {
+        KmsError::Audit(AuditError::Setting {
             what: "an audit trail needs a key",
         }),
         KmsError::NoGrant {
@@ -266,6 +271,8 @@ fn assert_listed(error: &KmsError) {
         | KmsError::Policy(_)
         | KmsError::PolicyLockout { .. }
         | KmsError::Audit(_)
+        | KmsError::VerifyTrail(_)
+        | KmsError::NoTrail
         | KmsError::NoGrant { .. }
         | KmsError::InvalidGrant { .. }
         | KmsError::InvalidGrantToken

@@ -1,7 +1,7 @@
 //! Key management systems for tests: a store, a provider that knows its keys, and a clock.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -69,6 +69,24 @@ impl World {
     /// What the record of a key says.
     pub fn body(&self, key: KeyId) -> serde_json::Value {
         body_of(&self.stored(key).bytes)
+    }
+
+    /// All records that the store has, but for heads of audit trails.
+    pub fn store_contents(&self) -> BTreeMap<RecordKey, Vec<u8>> {
+        let mut contents = BTreeMap::new();
+        for collection in [
+            Collection::META,
+            Collection::KEYS,
+            Collection::ALIASES,
+            Collection::GRANTS,
+            Collection::POLICIES,
+        ] {
+            let all = ScanRequest::new(collection, usize::MAX);
+            for (id, record) in self.store.scan(all).unwrap() {
+                contents.insert(RecordKey::new(collection, id), record.bytes);
+            }
+        }
+        contents
     }
 
     /// The handles that the store has, of keys and of its own.

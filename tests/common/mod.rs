@@ -5,6 +5,7 @@ pub mod caching;
 pub mod header_store;
 pub mod io;
 pub mod kms;
+pub mod kms_access;
 pub mod kms_estate;
 pub mod kms_model;
 pub mod kms_stores;

@@ -78,6 +78,15 @@ def material_digest(store_key: bytes, key_id: bytes, version: int, known_by: byt
     return expand(store_key, label("kms-material") + sha256(key_id + varint(version) + known_by))
 
 
+def grants_digest(grant_ids: list[bytes]) -> bytes:
+    return sha256(label("kms-grants") + b"".join(sorted(grant_ids)))
+
+
+def grant_token(store_key: bytes, store_id: bytes, key_id: bytes, grant_id: bytes) -> bytes:
+    named = b"\1" + store_id + key_id + grant_id
+    return named + expand(store_key, label("kms-grant-token") + named)
+
+
 def token_cipher(store_key: bytes, key_id: bytes) -> AESGCMSIV:
     return AESGCMSIV(expand(store_key, label("kms-import") + key_id))
 
@@ -150,6 +159,25 @@ class BackupContents:
         unwrapped = key._cipher().decrypt(ZERO_NONCE, base64.b64decode(body["wrapped"]), binding)
         if unwrapped != self.store_key:
             raise Refused("decrypt")
+
+
+def check_grants(contents: BackupContents) -> None:
+    """That each key has the grants that its record says, and no others."""
+    found: dict[bytes, list[bytes]] = {}
+    for collection, record_id in contents.records:
+        if collection == "grants":
+            body = contents.body(collection, record_id)
+            if bytes.fromhex(body["key"] + body["grant"]) != record_id:
+                raise Refused("malformed", "grant")
+            found.setdefault(record_id[:16], []).append(record_id[16:])
+    for collection, record_id in contents.records:
+        if collection == "keys":
+            grants = found.pop(record_id, [])
+            said = contents.body(collection, record_id).get("grants", {}).get("digest", "")
+            if base64.b64decode(said) != (grants_digest(grants) if grants else b""):
+                raise Refused("malformed", "grants")
+    if found:
+        raise Refused("malformed", "grants")
 
 
 def make_backup_payload(contents: BackupContents) -> bytes:

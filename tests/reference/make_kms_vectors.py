@@ -100,7 +100,9 @@ def make() -> str:
     return json.dumps(vector, indent=2) + "\n"
 
 
-def store_record(one_time: bytes, store_id: bytes, store_key: bytes, version_key: bytes) -> bytes:
+def store_record(
+    one_time: bytes, store_id: bytes, store_key: bytes, version_key: bytes, more: dict | None = None
+) -> bytes:
     handle_id = drawn("kms", "store handle id", 16)
     handle = make_handle(one_time, handle_id, WRAPPING, version_key, kms.store_handle_binding(store_id))
     cipher = AESGCMSIV(expand(version_key, label("kek-wrap")))
@@ -112,7 +114,7 @@ def store_record(one_time: bytes, store_id: bytes, store_key: bytes, version_key
         "handle": encode(handle),
         "wrapped": encode(wrapped),
     }
-    return kms.make_record(store_key, *kms.STORE_ADDRESS, body)
+    return kms.make_record(store_key, *kms.STORE_ADDRESS, body | (more or {}))
 
 
 def key_record(store_key: bytes, key_id: bytes, origin: str, state: str, before: dict, after: dict) -> bytes:

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::Arc;
 
 use super::error::BackupError;
 use super::payload::{PayloadReader, not_a_backup};
@@ -13,8 +14,10 @@ use crate::crypto::Expand;
 use crate::envelope::DecryptReader;
 use crate::kms::commit::AliasRecord;
 use crate::kms::error::KmsError;
+use crate::kms::grant::{GrantRecord, KeyGrants};
 use crate::kms::record::{Codec, KeyRecord, StoredBytes, Unreadable, VersionRecord};
 use crate::kms::store_key::StoreRecord;
+use crate::kms::stored_policy::StorePolicyRecord;
 use crate::provider::{KeyHandle, RootKey, SoftwareKeyProvider};
 use crate::secret::DataKey;
 use crate::store::{Collection, CommitError, Expected, KeyStore, Record, RecordKey, Transaction};
@@ -46,6 +49,7 @@ struct Contents {
     keys: BTreeMap<RecordKey, KeyRecord>,
     /// Aliases among them; without keys.
     others: BTreeMap<RecordKey, Vec<u8>>,
+    store_policy: Option<StorePolicyRecord>,
 }
 
 impl Contents {
@@ -59,6 +63,7 @@ impl Contents {
             codec: Codec::new(Expand::new(&secrets.store_key)),
             keys: BTreeMap::new(),
             others: BTreeMap::new(),
+            store_policy: None,
         };
         let mut store_record = None;
         while let Some((address, bytes)) = payload.next()? {
@@ -78,10 +83,12 @@ impl Contents {
             }
         }
         contents.check_aliases()?;
+        contents.check_grants()?;
         for record in contents.keys.values_mut() {
             arrival.take_in(record)?;
         }
         let mut record = store_record.ok_or(not_a_backup("it has no record of the store"))?;
+        contents.store_policy.clone_from(&record.policy);
         if let Some(handle) = arrival.moved(&record.provider, &record.bound_handle())? {
             record.handle = StoredBytes::new(handle.as_bytes());
             arrival.check_store_key(&record, secrets.store_key.as_slice())?;
@@ -112,6 +119,32 @@ impl Contents {
         } else {
             Err(not_a_backup("an alias and its key do not fit").into())
         }
+    }
+
+    /// The grants of each key are those that its record says.
+    fn check_grants(&self) -> Result<(), KmsError> {
+        let unfit = || not_a_backup("a key and its grants do not fit");
+        let mut grants: BTreeMap<RecordKey, Vec<Arc<GrantRecord>>> = BTreeMap::new();
+        for (address, bytes) in &self.others {
+            if address.collection == Collection::GRANTS {
+                let grant: GrantRecord = self.decode(address, bytes)?;
+                if GrantRecord::address(grant.key, grant.grant)? != *address {
+                    return Err(unfit().into());
+                }
+                let of_key = grants.entry(KeyRecord::address(grant.key)).or_default();
+                of_key.push(Arc::new(grant));
+            }
+        }
+        for (address, key) in &self.keys {
+            let found = KeyGrants::new(grants.remove(address).unwrap_or_default());
+            if found.summary() != key.grants {
+                return Err(unfit().into());
+            }
+        }
+        grants
+            .is_empty()
+            .then_some(())
+            .ok_or_else(|| unfit().into())
     }
 
     /// What makes the store that of the backup, if it has nothing of its own.
@@ -154,6 +187,7 @@ impl Contents {
         self.codec
             .decode::<serde::de::IgnoredAny>(address, &stored.bytes)
             .map_err(|_| other_store())?;
+        let is_store = *address == StoreRecord::address();
         let is_covered = match self.keys.get(address) {
             Some(key) => {
                 let found = self.codec.decode_key(address, &stored.bytes);
@@ -162,7 +196,7 @@ impl Contents {
             None => self.others.get(address).is_some_and(|bytes| {
                 // Which state of an alias is the newer one, its key tells.
                 let is_told = address.collection == Collection::ALIASES;
-                is_told || *address == StoreRecord::address() || *bytes == stored.bytes
+                is_told || *bytes == stored.bytes || (is_store && self.covers_policy(stored))
             }),
         };
         if is_covered {
@@ -173,6 +207,18 @@ impl Contents {
                 record: address.clone(),
             })
         }
+    }
+
+    /// Whether the policy of the store is the one that `stored` has, or a later one.
+    fn covers_policy(&self, stored: &Record) -> bool {
+        let found = self
+            .codec
+            .decode::<StoreRecord>(&StoreRecord::address(), &stored.bytes);
+        let own = self.store_policy.as_ref();
+        found.is_ok_and(|found| {
+            found.policy.as_ref() == own
+                || own.is_some_and(|own| found.policy_generation() < own.generation)
+        })
     }
 
     fn report(&self) -> BackupReport {
