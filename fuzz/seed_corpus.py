@@ -1,16 +1,40 @@
-"""Writes the messages and records of the vectors as seeds of every fuzz target."""
+"""Writes the messages and records of the vectors, and the cases of policies, as seeds."""
 
 import json
 from pathlib import Path
 
 FUZZ = Path(__file__).parent
-VECTORS = FUZZ.parent / "tests" / "testdata" / "v1"
+TESTDATA = FUZZ.parent / "tests" / "testdata"
+WHOLE = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
+
+
+def messages():
+    for path in (TESTDATA / "v1").glob("*.json"):
+        vector = json.loads(path.read_text())
+        sealed = vector.get("message", vector.get("sealed_record"))
+        if sealed is not None:
+            yield path.stem, bytes.fromhex(sealed)
+
+
+def policies():
+    for path in (TESTDATA / "policy").glob("*.json"):
+        for index, rule in enumerate(json.loads(path.read_text())):
+            statements = [complete(statement) for statement in rule["policy"]]
+            policy = {"Version": "2012-10-17", "Statement": statements}
+            yield f"{path.stem}_{index}", json.dumps(policy).encode()
+
+
+def complete(statement):
+    left_out = {
+        member: value
+        for member, value in WHOLE.items()
+        if f"Not{member}" not in statement
+    }
+    return left_out | statement
+
 
 for target in (FUZZ / "fuzz_targets").glob("*.rs"):
     corpus = FUZZ / "corpus" / target.stem
     corpus.mkdir(parents=True, exist_ok=True)
-    for path in VECTORS.glob("*.json"):
-        vector = json.loads(path.read_text())
-        sealed = vector.get("message", vector.get("sealed_record"))
-        if sealed is not None:
-            (corpus / path.stem).write_bytes(bytes.fromhex(sealed))
+    for name, seed in policies() if target.stem == "policy" else messages():
+        (corpus / name).write_bytes(seed)

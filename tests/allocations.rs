@@ -2,7 +2,9 @@
 
 mod common;
 
-use waxseal::{EncryptionContext, EnvelopeEncryptor, MessageOptions};
+use waxseal::kms::Operation;
+use waxseal::kms::policy::{Decision, GivenValues, Policy, Request, Resource};
+use waxseal::{EncryptionContext, EnvelopeEncryptor, KeyId, MessageOptions};
 
 #[test]
 fn sealing_and_opening_into_a_buffer_allocates_nothing() {
@@ -43,4 +45,52 @@ fn the_allocating_calls_allocate_once() {
     });
     assert_eq!(opening.count_total, 1);
     assert_eq!(opening.bytes_total, payload.len() as u64);
+}
+
+/// Whatever a policy answers, with every kind of condition.
+#[test]
+fn asking_a_policy_allocates_nothing() {
+    let policy = Policy::from_json(
+        r#"{"Version": "2012-10-17", "Statement": [
+            {"Sid": "a", "Effect": "Allow", "Principal": ["alice", "bob"], "Action": "kms:*",
+             "Resource": ["key/07*", "alias/${aws:PrincipalTag/team}/*"], "Condition": {
+                "StringEquals": {"kms:EncryptionContext:tenant": ["x", "${aws:PrincipalTag/team}"]},
+                "StringLike": {"kms:EncryptionContext:purpose": "*b?r*"},
+                "StringEqualsIgnoreCase": {"aws:PrincipalTag/team": "RED"},
+                "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant", "purpose"]},
+                "DateLessThan": {"aws:CurrentTime": "2027-01-01"},
+                "NumericLessThan": {"aws:EpochTime": "1900000000"},
+                "Null": {"kms:RequestAlias": true}}},
+            {"Sid": "d", "Effect": "Deny", "NotPrincipal": "alice", "Action": "*", "Resource": "*"}
+        ]}"#,
+    )
+    .unwrap();
+    let now = "2026-01-01T00:00:00.000Z".parse().unwrap();
+    let key = |name: &str| name.parse().unwrap();
+    let values = GivenValues::new()
+        .with_attribute("team", "red")
+        .with_text(key("kms:EncryptionContext:tenant"), "red")
+        .with_text(key("kms:EncryptionContext:purpose"), "foobar baz")
+        .with_text(key("kms:EncryptionContextKeys"), "purpose")
+        .with_text(key("kms:EncryptionContextKeys"), "tenant")
+        .with_date(key("aws:CurrentTime"), now)
+        .with_date(key("aws:EpochTime"), now);
+    let resource = Resource::Key(KeyId::from_bytes([7; 16]));
+    let ask = |principal, values| {
+        let request = Request::new(principal, Operation::Decrypt, resource, values);
+        policy.evaluate(&request)
+    };
+    let mut decisions = Vec::with_capacity(3);
+    let cost = allocation_counter::measure(|| {
+        decisions.push(ask("alice", &values));
+        decisions.push(ask("bob", &values));
+        decisions.push(ask("alice", &()));
+    });
+    assert_eq!(cost.count_total, 0);
+    assert!(matches!(decisions[0], Decision::Allow { .. }));
+    assert!(matches!(decisions[1], Decision::Deny { .. }));
+    assert!(matches!(
+        decisions[2],
+        Decision::NoMatch { closest: Some(_) }
+    ));
 }

@@ -58,11 +58,12 @@ impl ActionSet {
         let Some(name) = lower.strip_prefix(PREFIX) else {
             return Err(PolicyProblem::ActionForm);
         };
-        let glob = Template::glob(name);
-        let named = Operation::ALL
-            .iter()
-            .filter(|operation| glob.matches_plain(&operation.name().to_ascii_lowercase()))
-            .fold(Self::NONE, |set, operation| set.with_all(&[*operation]));
+        let named = if name.contains(['*', '?']) {
+            let glob = Template::glob(name);
+            Self::filter(|known| glob.matches_plain(&known.to_ascii_lowercase()))
+        } else {
+            Self::filter(|known| known.eq_ignore_ascii_case(name))
+        };
         if named.is_empty() {
             return Err(PolicyProblem::UnknownAction {
                 action: pattern.to_owned(),
@@ -73,6 +74,13 @@ impl ActionSet {
             });
         }
         Ok(named)
+    }
+
+    fn filter(is_named: impl Fn(&str) -> bool) -> Self {
+        Operation::ALL
+            .iter()
+            .filter(|operation| is_named(operation.name()))
+            .fold(Self::NONE, |set, operation| set.with_all(&[*operation]))
     }
 }
 

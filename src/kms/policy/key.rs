@@ -77,7 +77,8 @@ macro_rules! condition_keys {
             }
         }
 
-        const NAMES: &[&str] = &[$($prefix,)+ $($name,)+];
+        /// Each as text; those that a name follows, as what comes before it.
+        pub(super) const NAMES: &[&str] = &[$($prefix,)+ $($name,)+];
 
         fn find(text: &str) -> Option<ConditionKey> {
             $(
