@@ -159,17 +159,34 @@ fn what_is_missing_or_wrong_is_refused() {
     let allow = || Statement::allow().principal("a").all_actions();
     let missing = |member| PolicyProblem::Missing { member };
     let nobody = Statement::allow().all_actions();
-    assert_eq!(
-        built(nobody).unwrap_err(),
-        missing("Principal or NotPrincipal")
-    );
+    assert_eq!(built(nobody).unwrap_err(), missing("Principal"));
     let nothing = Statement::allow().everybody();
-    assert_eq!(built(nothing).unwrap_err(), missing("Action or NotAction"));
+    assert_eq!(built(nothing).unwrap_err(), missing("Action"));
     let without_resource = allow().all_resources_but([""; 0]);
-    assert_eq!(
-        built(without_resource).unwrap_err(),
-        missing("Resource or NotResource")
-    );
+    assert_eq!(built(without_resource).unwrap_err(), missing("NotResource"));
+    let no_resources = allow().resources([""; 0]);
+    assert_eq!(built(no_resources).unwrap_err(), missing("Resource"));
+    for both in [
+        Statement::deny()
+            .everybody_but(["a"])
+            .principal("b")
+            .all_actions(),
+        Statement::deny()
+            .everybody()
+            .all_actions()
+            .all_actions_but([Operation::Sign]),
+        allow().all_resources_but(["key/*"]).resources(["alias/*"]),
+    ] {
+        assert!(matches!(
+            built(both).unwrap_err(),
+            PolicyProblem::Both { .. }
+        ));
+    }
+    for name in ["", "*", "ten*", "${aws:PrincipalArn}"] {
+        let key = ConditionKey::EncryptionContext(name.into());
+        let refused = built(allow().when(Condition::equals(key, "x"))).unwrap_err();
+        assert!(matches!(refused, PolicyProblem::UnknownKey { .. }));
+    }
     let without_value = Condition::new(Comparison::StringEquals, ConditionKey::KeySpec, [""; 0]);
     assert_eq!(
         built(allow().when(without_value)).unwrap_err(),
@@ -281,4 +298,30 @@ fn names_of_keys_and_operators() {
         let operator: waxseal::kms::policy::Operator = text.parse().unwrap();
         assert_eq!(operator.to_string(), text);
     }
+}
+
+/// What is written about a policy stays on its line.
+#[test]
+fn names_with_line_breaks() {
+    let key = ConditionKey::EncryptionContext("a\nb".into());
+    let policy = Policy::builder()
+        .statement(
+            Statement::allow()
+                .sid("one\ntwo")
+                .everybody()
+                .all_actions()
+                .when(Condition::equals(key, "x")),
+        )
+        .build()
+        .unwrap();
+    let request = Request::new("a", Operation::Decrypt, Resource::Store, &());
+    assert_eq!(
+        policy.evaluate(&request).to_string(),
+        "no statement allows it; Statement[0] (one\\ntwo) comes closest, but its condition \
+         StringEquals on kms:EncryptionContext:a\\nb does not hold"
+    );
+    let long = "\n".repeat(20_000);
+    let text = json!({"Version": "2012-10-17", "Statement": {long: 1}}).to_string();
+    let shown = Policy::from_json(&text).unwrap_err().to_string();
+    assert!(shown.len() < 500 && !shown.contains('\n'), "{shown}");
 }

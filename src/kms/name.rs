@@ -43,7 +43,8 @@ impl AliasName {
     }
 }
 
-fn is_alias_byte(byte: u8) -> bool {
+/// Whether it may stand in an alias, after its `alias/`.
+pub(super) fn is_alias_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b':')
 }
 

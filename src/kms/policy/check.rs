@@ -37,6 +37,7 @@ impl Check {
             values,
         } = condition;
         check(*operator, key).map_err(|problem| (None, problem))?;
+
         if values.is_empty() {
             return Err((None, PolicyProblem::Empty));
         }
@@ -178,6 +179,8 @@ fn check(operator: Operator, key: &ConditionKey) -> Result<(), PolicyProblem> {
     if let Some(problem) = operator.problem() {
         return Err(problem);
     }
+    // A key that was made in code may have a name that cannot be read again.
+    key.to_string().parse::<ConditionKey>()?;
     let operand = operator.comparison.operand();
     let fits = match key.kind() {
         ValueKind::Text => operand == Operand::Text,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::key::ConditionKey;
 use super::operator::Operator;
+use super::place::write_name;
 
 /// What a policy says to a request. Without a matching statement nothing is allowed, and a
 /// statement that denies wins over all that allow; the order of statements does not matter.
@@ -67,7 +68,11 @@ impl fmt::Display for StatementName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Statement[{}]", self.index)?;
         match &self.sid {
-            Some(sid) => write!(f, " ({sid})"),
+            Some(sid) => {
+                f.write_str(" (")?;
+                write_name(f, sid)?;
+                f.write_str(")")
+            }
             None => Ok(()),
         }
     }
@@ -109,7 +114,9 @@ impl fmt::Display for Mismatch {
             Self::Action => f.write_str("it is about other actions"),
             Self::Resource => f.write_str("it is about other resources"),
             Self::Condition { operator, key } => {
-                write!(f, "its condition {operator} on {key} does not hold")
+                write!(f, "its condition {operator} on ")?;
+                write_name(f, &key.to_string())?;
+                f.write_str(" does not hold")
             }
         }
     }

@@ -83,7 +83,7 @@ macro_rules! condition_keys {
         fn find(text: &str) -> Option<ConditionKey> {
             $(
                 if let Some(name) = strip_prefix_ignoring_case(text, $prefix)
-                    && !name.is_empty()
+                    && is_name(name)
                 {
                     return Some(ConditionKey::$named(name.into()));
                 }
@@ -299,6 +299,11 @@ impl FromStr for ConditionKey {
             near: near(text, NAMES.iter().copied()),
         })
     }
+}
+
+/// Neither a wildcard nor a variable stands for a name, so it is none that somebody means.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('*') && !name.contains("${")
 }
 
 pub(super) fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {

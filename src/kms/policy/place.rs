@@ -51,8 +51,20 @@ impl fmt::Display for Place<'_> {
         }
         match self.step {
             Step::Top => Ok(()),
-            Step::Member(name) => f.write_str(name),
+            Step::Member(name) => write_name(f, name),
             Step::Item(index) => write!(f, "[{index}]"),
         }
+    }
+}
+
+/// What somebody wrote, without line breaks and the like, and not at any length.
+pub(super) fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    const MOST: usize = 80;
+    for character in name.chars().take(MOST) {
+        write!(f, "{}", character.escape_debug())?;
+    }
+    match name.chars().nth(MOST) {
+        Some(_) => f.write_str("..."),
+        None => Ok(()),
     }
 }

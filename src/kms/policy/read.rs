@@ -61,7 +61,7 @@ fn read_statement(json: Json, place: &Place<'_>) -> Result<Statement, PolicyErro
         effect,
         principals: members.one_of("Principal", "NotPrincipal", place, principals)?,
         actions: members.one_of("Action", "NotAction", place, texts)?,
-        resources: members.one_of("Resource", "NotResource", place, texts)?,
+        resources: Some(members.one_of("Resource", "NotResource", place, texts)?),
         conditions: match members.take("Condition") {
             Some(conditions) => read_conditions(conditions, &place.member("Condition"))?,
             None => Vec::new(),
@@ -71,11 +71,11 @@ fn read_statement(json: Json, place: &Place<'_>) -> Result<Statement, PolicyErro
 
 /// `"*"`, names, or `{"AWS": names}`.
 fn principals(json: Json, place: &Place<'_>) -> Result<Vec<String>, PolicyError> {
-    let Json::Object(kinds) = json else {
+    if !matches!(json, Json::Object(_)) {
         return texts(json, place);
-    };
+    }
     let mut named = Vec::new();
-    for (kind, names) in unique(kinds, place)? {
+    for (kind, names) in object(json, place)? {
         if kind != "AWS" {
             return Err(PolicyProblem::PrincipalKind { kind }.at(place));
         }
@@ -242,10 +242,12 @@ impl Members {
             .at(place)),
             (Some(named), None) => Ok(Named {
                 all_but: false,
+                both: false,
                 items: read(named, &place.member(these))?,
             }),
             (None, Some(named)) => Ok(Named {
                 all_but: true,
+                both: false,
                 items: read(named, &place.member(all_but))?,
             }),
             (None, None) => Err(PolicyProblem::Missing { member: these }.at(place)),

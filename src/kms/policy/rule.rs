@@ -11,6 +11,7 @@ use super::request::{Request, Resource};
 use super::statement::{ALL, Condition, Effect, Named, Statement};
 use super::template::{Template, Wildcards};
 use crate::format::KeyId;
+use crate::kms::name::is_alias_byte;
 
 /// A statement that was read. What it was written as is kept where it says more than what it means.
 #[derive(Clone, PartialEq)]
@@ -67,7 +68,7 @@ impl Rule {
             effect: *effect,
             actions: action_set,
             principals: read_principals(principals, *effect, place)?,
-            resources: read_resources(resources, place)?,
+            resources: read_resources(resources.as_ref(), place)?,
             checks: read_conditions(conditions, action_set, place)?,
             all_actions_but: actions.all_but,
             action_patterns: boxed(&actions.items),
@@ -189,13 +190,7 @@ fn key_text(key: KeyId) -> [u8; 36] {
 }
 
 fn read_actions(actions: &Named, place: &Place<'_>) -> Result<ActionSet, PolicyError> {
-    let member = if actions.all_but {
-        "NotAction"
-    } else {
-        "Action"
-    };
-    let place = place.member(member);
-    present(actions, "Action or NotAction", &place)?;
+    let place = named_place(actions, ["Action", "NotAction"], place)?;
     let mut named = ActionSet::NONE;
     for (index, pattern) in actions.items.iter().enumerate() {
         named = ActionSet::named(pattern)
@@ -218,13 +213,7 @@ fn read_principals(
     effect: Effect,
     place: &Place<'_>,
 ) -> Result<Principals, PolicyError> {
-    let member = if principals.all_but {
-        "NotPrincipal"
-    } else {
-        "Principal"
-    };
-    let place = place.member(member);
-    present(principals, "Principal or NotPrincipal", &place)?;
+    let place = named_place(principals, ["Principal", "NotPrincipal"], place)?;
     if principals.all_but && effect == Effect::Allow {
         return Err(PolicyProblem::AllowNotPrincipal.at(place));
     }
@@ -247,17 +236,11 @@ fn read_principals(
     })
 }
 
-fn read_resources(resources: &Named, place: &Place<'_>) -> Result<Resources, PolicyError> {
-    if resources.items.is_empty() && !resources.all_but {
+fn read_resources(resources: Option<&Named>, place: &Place<'_>) -> Result<Resources, PolicyError> {
+    let Some(resources) = resources else {
         return Ok(Resources::All);
-    }
-    let member = if resources.all_but {
-        "NotResource"
-    } else {
-        "Resource"
     };
-    let place = place.member(member);
-    present(resources, "Resource or NotResource", &place)?;
+    let place = named_place(resources, ["Resource", "NotResource"], place)?;
     let mut all = false;
     let mut templates = Vec::new();
     for (index, text) in resources.items.iter().enumerate() {
@@ -279,21 +262,27 @@ fn read_resources(resources: &Named, place: &Place<'_>) -> Result<Resources, Pol
 }
 
 fn read_resource(text: &str) -> Result<Template, PolicyProblem> {
-    let has_prefix = [KEY, ALIAS].iter().any(|prefix| {
-        text.strip_prefix(prefix)
-            .is_some_and(|rest| !rest.is_empty())
-    });
-    if !has_prefix {
-        return Err(PolicyProblem::ResourceForm);
-    }
     let template = Template::parse(text, Wildcards::Special)?;
-    let id = template.as_plain().and_then(|text| text.strip_prefix(KEY));
-    // Ids are compared as text, so what is no id in its usual form would name nothing.
-    let is_id = |id: &str| id.parse().is_ok_and(|key: KeyId| key.to_string() == id);
-    if id.is_some_and(|id| !is_id(id)) {
-        return Err(PolicyProblem::ResourceForm);
-    }
-    Ok(template)
+    let fits = if let Some(id) = text.strip_prefix(KEY) {
+        has_only(id, |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            && template
+                .as_plain()
+                .is_none_or(|_| id.parse::<KeyId>().is_ok())
+    } else if let Some(name) = text.strip_prefix(ALIAS) {
+        has_only(name, is_alias_byte)
+    } else {
+        false
+    };
+    fits.then_some(template).ok_or(PolicyProblem::ResourceForm)
+}
+
+/// Whether a text that is not empty can name something that has these characters alone. Others
+/// would name nothing.
+fn has_only(text: &str, is_allowed: fn(u8) -> bool) -> bool {
+    let is_wildcard = |byte| matches!(byte, b'*' | b'?');
+    let has_variables = text.contains("${");
+    let fits = |byte| has_variables || is_wildcard(byte) || is_allowed(byte);
+    !text.is_empty() && text.bytes().all(fits)
 }
 
 /// Sorted by operator and key, as they are written: so there is one form of each statement.
@@ -330,11 +319,24 @@ fn read_conditions(
     Ok(checks.into_boxed_slice())
 }
 
-fn present(named: &Named, member: &'static str, place: &Place<'_>) -> Result<(), PolicyError> {
+/// Where the items stand, if there are some, and in one of the two members alone.
+fn named_place<'a>(
+    named: &Named,
+    [these, all_but]: [&'static str; 2],
+    place: &'a Place<'a>,
+) -> Result<Place<'a>, PolicyError> {
+    if named.both {
+        return Err(PolicyProblem::Both {
+            first: these,
+            second: all_but,
+        }
+        .at(place));
+    }
+    let member = if named.all_but { all_but } else { these };
     if named.items.is_empty() {
         return Err(PolicyProblem::Missing { member }.at(place));
     }
-    Ok(())
+    Ok(place.member(member))
 }
 
 fn boxed(texts: &[String]) -> Box<[Box<str>]> {

@@ -26,8 +26,8 @@ named!(Effect, "effect", {
 /// A statement of a policy that is put together in code:
 /// [`PolicyBuilder::statement`](super::PolicyBuilder::statement) takes it.
 ///
-/// Who and which actions must be said. It is about all resources, unless some are named, which in
-/// the policy of a key is all that is needed.
+/// Who and which actions must be said. It is about all resources unless something is said of them,
+/// which in the policy of a key is all that is needed. What is said more than once adds up.
 #[derive(Clone)]
 #[must_use]
 pub struct Statement {
@@ -35,7 +35,8 @@ pub struct Statement {
     pub(super) effect: Effect,
     pub(super) principals: Named,
     pub(super) actions: Named,
-    pub(super) resources: Named,
+    /// Nothing said is all of them.
+    pub(super) resources: Option<Named>,
     pub(super) conditions: Vec<Condition>,
 }
 
@@ -43,6 +44,8 @@ pub struct Statement {
 #[derive(Clone, Default)]
 pub(super) struct Named {
     pub(super) all_but: bool,
+    /// Some were named, and then all but some.
+    pub(super) both: bool,
     pub(super) items: Vec<String>,
 }
 
@@ -50,6 +53,7 @@ pub(super) const ALL: &str = "*";
 
 impl Named {
     fn name(&mut self, all_but: bool, items: impl IntoIterator<Item = impl Into<String>>) {
+        self.both |= !self.items.is_empty() && self.all_but != all_but;
         self.all_but = all_but;
         self.items.extend(items.into_iter().map(Into::into));
     }
@@ -72,7 +76,7 @@ impl Statement {
             effect,
             principals: Named::default(),
             actions: Named::default(),
-            resources: Named::default(),
+            resources: None,
             conditions: Vec::new(),
         }
     }
@@ -134,7 +138,8 @@ impl Statement {
     /// It is about these resources: `key/` and an id, `alias/` and the rest of a name, with
     /// wildcards, or `*`.
     pub fn resources(mut self, resources: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.resources.name(false, resources);
+        let named = self.resources.get_or_insert_default();
+        named.name(false, resources);
         self
     }
 
@@ -143,7 +148,8 @@ impl Statement {
         mut self,
         resources: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        self.resources.name(true, resources);
+        let named = self.resources.get_or_insert_default();
+        named.name(true, resources);
         self
     }
 
@@ -166,7 +172,10 @@ impl fmt::Debug for Statement {
             .field("effect", &self.effect)
             .field("principals", &self.principals.items)
             .field("actions", &self.actions.items)
-            .field("resources", &self.resources.items)
+            .field(
+                "resources",
+                &self.resources.as_ref().map(|named| &named.items),
+            )
             .field("conditions", &self.conditions)
             .finish()
     }
