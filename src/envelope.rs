@@ -18,7 +18,11 @@ pub(crate) use body::BodySettings;
 pub use body::Parallelism;
 pub use message::Envelope;
 pub use record::{HeaderStore, HeaderStoreError, MemoryHeaderStore, Opener, RowError, Sealer};
-pub use rewrap::{Rewrap, Rewrapped};
+pub(crate) use rewrap::is_left_by_rewrap;
+pub use rewrap::{
+    FileRewrap, Rewrap, RewrapFailure, RewrapFileError, RewrapJob, RewrapReport, Rewrapped,
+    rewrap_file,
+};
 pub(crate) use sealing::MessageHeader;
 pub use sealing::{Opening, Sealing};
 pub use stream::{DecryptAt, DecryptReader, EncryptReader, EncryptWriter, ReadAt};

@@ -19,6 +19,8 @@ mod envelope;
 mod error;
 mod fork;
 pub mod format;
+mod front;
+mod inventory;
 mod keyring;
 pub mod kms;
 #[cfg(test)]
@@ -38,8 +40,9 @@ pub use crypto::{Engine, ImportWrapping, MacAlgorithm, MessageInput, SigningAlgo
 pub use envelope::{AsyncDecryptReader, AsyncEncryptWriter, AsyncEnvelope};
 pub use envelope::{
     DecryptAt, DecryptReader, EncryptReader, EncryptWriter, Envelope, EnvelopeEncryptor,
-    HeaderStore, HeaderStoreError, MemoryHeaderStore, MessageOptions, Opened, OpenedInto, Opener,
-    Opening, Parallelism, ReadAt, Rewrap, Rewrapped, RowError, Sealer, Sealing,
+    FileRewrap, HeaderStore, HeaderStoreError, MemoryHeaderStore, MessageOptions, Opened,
+    OpenedInto, Opener, Opening, Parallelism, ReadAt, Rewrap, RewrapFailure, RewrapFileError,
+    RewrapJob, RewrapReport, Rewrapped, RowError, Sealer, Sealing, rewrap_file,
 };
 pub use error::Error;
 #[doc(inline)]
@@ -47,6 +50,7 @@ pub use format::{
     FormatError, HeaderId, Inspection, KeyId, KeyReference, KeyVersion, LimitExceeded, Mechanism,
     Suite, inspect,
 };
+pub use inventory::{AgeCounts, DirectoryInventory, Inventory, KeyCounts, KeyUse};
 pub use keyring::{
     CacheCounters, CacheLimits, CacheStats, CachingKeyring, DecryptionMaterials, DecryptionRequest,
     DiscoveryKeyring, EncryptionMaterials, EncryptionRequest, EntryOutcome, EntryReport,

@@ -1,9 +1,23 @@
 //! Who can open a message is changed in its header, and the payload is not touched (`FORMAT.md`,
 //! "Rewrap").
 
+mod durable;
+mod error;
+mod file;
+mod job;
+mod journal;
+mod pace;
+mod report;
+mod sealed_file;
+
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::error::RewrapFileError;
+pub use self::file::{FileRewrap, rewrap_file};
+pub use self::job::RewrapJob;
+pub use self::report::{RewrapFailure, RewrapReport};
+pub(crate) use self::sealed_file::is_left_by_rewrap;
 use super::derive::{MessageKeys, verified};
 use super::sealing::{held, write_committed};
 use super::{Envelope, MessageOptions};
@@ -11,9 +25,9 @@ use crate::context::EncryptionContext;
 use crate::error::Error;
 use crate::format::{
     Header, HeaderParts, KeyEntries, KeyEntriesBuf, KeyEntry, KeyReference, Limit, LimitExceeded,
-    MAX_HEADER_LEN, MAX_PAD_LEN,
+    MAX_HEADER_LEN, MAX_PAD_LEN, Share,
 };
-use crate::keyring::{DecryptionRequest, Keyring, WrapDataKeyRequest};
+use crate::keyring::{DecryptionRequest, Keyring, Unwrapped, WrapDataKeyRequest};
 
 /// What a rewrap changes about the wrapped keys of a message.
 ///
@@ -112,30 +126,31 @@ impl Rewrap {
     /// The wrapped keys that a header gets.
     fn entries(
         &self,
-        own: &dyn Keyring,
-        old: KeyEntries<'_>,
+        opened: &OpenedHeader<'_>,
         request: WrapDataKeyRequest<'_>,
     ) -> Result<KeyEntriesBuf, Error> {
         let mut new = KeyEntriesBuf::new();
         match &self.renew {
-            Renew::Own => new = own.wrap_data_key(request)?,
+            Renew::Own => new = opened.keyring.wrap_data_key(request)?,
             Renew::To(keyring) => new = keyring.wrap_data_key(request)?,
             Renew::No => {}
         }
         for keyring in &self.add {
             let wrapped = keyring.wrap_data_key(request)?;
             for entry in wrapped.as_entries() {
-                if !names_any(new.as_entries(), &entry.reference()) {
-                    new.push(&entry.reference(), entry.wrapped())?;
+                let key = entry.reference();
+                if !new.as_entries().iter().any(|held| held.names(&key)) {
+                    new.push(&key, entry.wrapped())?;
                 }
             }
         }
+        let old = opened.request.entries;
         let is_renewed = !matches!(self.renew, Renew::No);
-        let stays = |entry: &KeyEntry<'_>| {
+        let stays = |number, entry: &KeyEntry<'_>| {
             !self.remove.iter().any(|key| entry.names(key))
                 && (!is_renewed
-                    || names_any(new.as_entries(), &entry.reference())
-                    || !own.holds(entry))
+                    || has_alike(new.as_entries(), entry, old)
+                    || !opened.renews(number, entry))
         };
         self.merged(old, new.as_entries(), stays)
     }
@@ -146,18 +161,18 @@ impl Rewrap {
         &self,
         old: KeyEntries<'_>,
         new: KeyEntries<'_>,
-        stays: impl Fn(&KeyEntry<'_>) -> bool,
+        stays: impl Fn(usize, &KeyEntry<'_>) -> bool,
     ) -> Result<KeyEntriesBuf, Error> {
         let mut merged = KeyEntriesBuf::new();
         let mut missing = KeyEntriesBuf::new();
         for entry in new {
             let key = entry.reference();
-            if !names_any(old, &key) && !self.remove.contains(&key) {
+            if !has_alike(old, &entry, new) && !self.remove.contains(&key) {
                 missing.push(&key, entry.wrapped())?;
             }
         }
-        for entry in old {
-            if stays(&entry) {
+        for (number, entry) in old.iter().enumerate() {
+            if stays(number, &entry) {
                 merged.push(&entry.reference(), entry.wrapped())?;
             } else {
                 merged.append(std::mem::take(&mut missing).as_entries())?;
@@ -191,7 +206,7 @@ pub struct Rewrapped {
 
 impl Rewrapped {
     /// Whether the new header can be written over the old one. To be safe against a crash, that
-    /// takes a copy of the old one first.
+    /// takes a copy of the old one first: see [`rewrap_file`].
     #[must_use]
     pub fn fits_in_place(&self) -> bool {
         self.header.len() == self.replaces
@@ -220,8 +235,13 @@ impl Envelope {
         let materials = held(header, self.keyring().decryption_materials(request)?)?;
         let keys = MessageKeys::new(materials.data_key());
         verified(header, (keys.commitment(header.uncommitted(), context), ()))?;
+        let opened = OpenedHeader {
+            keyring: self.keyring(),
+            request,
+            by: materials.entry(),
+        };
         let request = WrapDataKeyRequest::new(context, materials.data_key(), self.random());
-        let entries = change.entries(self.keyring(), header.entries(), request)?;
+        let entries = change.entries(&opened, request)?;
         if entries.as_entries() == header.entries() {
             return Ok(Rewrapped {
                 header: header.to_bytes(),
@@ -240,6 +260,42 @@ impl Envelope {
             replaces: header.len(),
             is_changed: true,
         })
+    }
+}
+
+/// A header that was verified.
+struct OpenedHeader<'a> {
+    keyring: &'a dyn Keyring,
+    request: DecryptionRequest<'a>,
+    /// The number of the wrapped key that opened it.
+    by: usize,
+}
+
+impl OpenedHeader<'_> {
+    /// Whether a wrapped key is one that the keyring's new ones replace: one that it opens, or that
+    /// is good for nothing. Where it cannot tell, because a provider does not answer, it is kept: the
+    /// keyring may have gone without that provider when it wrapped.
+    fn renews(&self, number: usize, entry: &KeyEntry<'_>) -> bool {
+        if !self.keyring.holds(entry) {
+            return false;
+        }
+        let group = |entry: KeyEntry<'_>| Some(entry.reference().share()?.0.group());
+        let opener = self.request.entries.iter().nth(self.by);
+        if number == self.by || group(*entry).is_some() && group(*entry) == opener.and_then(group) {
+            return true;
+        }
+        let mut alone = KeyEntriesBuf::new();
+        if alone.push(&entry.reference(), entry.wrapped()).is_err() {
+            return false;
+        }
+        let request = DecryptionRequest {
+            entries: alone.as_entries(),
+            ..self.request
+        };
+        matches!(
+            self.keyring.decryption_materials(request),
+            Ok(Unwrapped::Done(_)) | Err(Error::Decrypt)
+        )
     }
 }
 
@@ -269,6 +325,40 @@ pub(super) fn room(bytes: u16) -> u16 {
     bytes.min(u16::try_from(MAX_PAD_LEN).unwrap_or(u16::MAX))
 }
 
-fn names_any(entries: KeyEntries<'_>, key: &KeyReference) -> bool {
-    entries.iter().any(|entry| entry.names(key))
+/// Whether a wrapped key under the same key as `entry` is among `entries`; if `entry`, of `list`, is
+/// a share, whether a whole group of shares is among them that is divided alike. Shares of two
+/// groups never go together.
+fn has_alike(entries: KeyEntries<'_>, entry: &KeyEntry<'_>, list: KeyEntries<'_>) -> bool {
+    let key = entry.reference();
+    let Some((share, _)) = key.share() else {
+        return entries.iter().any(|entry| entry.names(&key));
+    };
+    let group = Group::of(share, list);
+    let mut shares = entries.iter().filter_map(|entry| entry.reference().share());
+    shares.any(|(share, _)| Group::of(share, entries) == group)
+}
+
+/// How a data key is divided, whatever the id of the group.
+#[derive(PartialEq, Eq)]
+struct Group {
+    threshold: u8,
+    shares: u8,
+    /// The numbers of the shares, and the key that each is under.
+    keys: Vec<(u8, KeyReference)>,
+}
+
+impl Group {
+    fn of(one: Share, entries: KeyEntries<'_>) -> Self {
+        let shares = entries.iter().filter_map(|entry| entry.reference().share());
+        let mut keys: Vec<_> = shares
+            .filter(|(share, _)| share.group() == one.group())
+            .map(|(share, key)| (share.number(), key))
+            .collect();
+        keys.sort_by_key(|(number, _)| *number);
+        Self {
+            threshold: one.threshold(),
+            shares: one.shares(),
+            keys,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::body::{SEALED_CHUNK_LEN, payload_len};
 use super::entries::KeyEntry;
 use super::header::{Header, HeaderKind};
-use super::reference::{KeyVersion, Printable, ReferenceParts};
+use super::reference::{KeyReference, KeyVersion, Printable, ReferenceParts};
 use super::share::Share;
 use super::{FormatError, Mechanism, Suite, VERSION};
 
@@ -95,9 +95,19 @@ pub fn inspect(message: &[u8]) -> Result<Inspection, FormatError> {
 
 impl From<KeyEntry<'_>> for WrappedKeyInfo {
     fn from(entry: KeyEntry<'_>) -> Self {
-        let (share, reference) = match entry.reference().share() {
+        Self {
+            wrapped_len: entry.wrapped().len(),
+            ..Self::of_key(&entry.reference())
+        }
+    }
+}
+
+impl WrappedKeyInfo {
+    /// Of no wrapped copy in particular.
+    pub(crate) fn of_key(named: &KeyReference) -> Self {
+        let (share, reference) = match named.share() {
             Some((share, key)) => (Some(share), key),
-            None => (None, entry.reference()),
+            None => (None, named.clone()),
         };
         let (provider, key, key_version, mechanism) = match reference.parts() {
             ReferenceParts::Software { key_id, version } => {
@@ -127,13 +137,13 @@ impl From<KeyEntry<'_>> for WrappedKeyInfo {
             }
         };
         Self {
-            tag: entry.tag(),
+            tag: named.tag(),
             provider: provider.to_owned(),
             key,
             key_version,
             mechanism,
             share,
-            wrapped_len: entry.wrapped().len(),
+            wrapped_len: 0,
         }
     }
 }

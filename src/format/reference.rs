@@ -238,6 +238,12 @@ impl KeyReference {
         }
     }
 
+    /// The key of a KMS that this names a version of, if it does.
+    #[must_use]
+    pub fn kms_key(&self) -> Option<KeyId> {
+        self.kms_version().map(|(key, _version)| key)
+    }
+
     pub(super) fn parts(&self) -> ReferenceParts<'_> {
         match ReferenceParts::read(self.tag, &mut Reader::new(&self.prefix)) {
             Ok(parts) => parts,

@@ -1,0 +1,138 @@
+//! What is sealed under which keys, without any.
+
+mod common;
+
+use common::kms::World;
+use waxseal::format::Header;
+use waxseal::{
+    CreateKey, DirectoryInventory, EncryptionContext, Envelope, EnvelopeEncryptor, Inventory,
+    KmsError, KeyVersion, MemoryHeaderStore, Rewrap, RootKey, Sealer, SingleKeyring, Suite,
+    Timestamp, UsageInventory,
+};
+
+fn empty() -> EncryptionContext {
+    EncryptionContext::empty()
+}
+
+fn software(number: u8) -> SingleKeyring {
+    SingleKeyring::software(&RootKey::from_bytes(&[number; 32]))
+}
+
+#[test]
+fn messages_and_headers_are_counted_by_key_and_version() {
+    let world = World::new();
+    let kms = world.handle();
+    let key = kms.create_key(CreateKey::new()).unwrap().id;
+    let envelope = Envelope::new(kms.keyring(key).unwrap());
+    let mut sealed = Vec::new();
+    for number in 1..=3 {
+        for _ in 0..number {
+            sealed.push(envelope.encrypt(&[7; 20_000], &empty()).unwrap());
+        }
+        kms.rotate_now(key).unwrap();
+    }
+    let headers = MemoryHeaderStore::new();
+    let record = Sealer::new(envelope.clone(), empty(), headers.clone()).seal(b"x", b"").unwrap();
+    let id = waxseal::HeaderId::of_record(&record).unwrap();
+    sealed.push(waxseal::HeaderStore::get(&headers, id).unwrap().remove(0));
+    sealed.push(record);
+    sealed.push(Vec::new());
+    sealed.push(b"not a message".to_vec());
+    sealed.push(sealed[0][..80].to_vec());
+    let chacha = envelope.clone().with_suite(Suite::ChaCha20Poly1305);
+    let message = chacha.encrypt(b"x", &empty()).unwrap();
+    let both = chacha.rewrap_with(&message, &empty(), &Rewrap::keeping().add_key(software(1))).unwrap();
+    sealed.push(both.header);
+
+    // Fronts are enough.
+    let fronts = sealed.iter().map(|bytes| &bytes[..bytes.len().min(1024)]);
+    let mut inventory = Inventory::at(Timestamp::UNIX_EPOCH);
+    for front in fronts {
+        inventory.add(front, None);
+    }
+    assert_eq!((inventory.messages(), inventory.record_headers()), (7, 1));
+    assert_eq!((inventory.other(), inventory.cut()), (3, 1));
+    assert_eq!(inventory.of_suite(Suite::ChaCha20Poly1305), 1);
+    assert_eq!(inventory.of_suite(Suite::Aes256Gcm), 7);
+    assert_eq!(inventory.ages().unknown, 8);
+    assert!(inventory.is_complete());
+    let uses = |version| inventory.uses(key, KeyVersion::new(version));
+    assert_eq!([1, 2, 3, 4, 5].map(uses), [1, 2, 3, 2, 0]);
+    assert_eq!(inventory.uses(key, None), 8);
+    let counts = inventory.under(software(1).key());
+    assert_eq!((counts.messages, counts.only), (1, 0));
+
+    let json = serde_json::to_value(&inventory).unwrap();
+    assert_eq!(json["messages"], 7);
+    assert_eq!(json["keys"].as_array().unwrap().len(), 5);
+    assert_eq!(json["keys"][4]["provider"], "kms");
+    assert_eq!(json["keys"][4]["key_version"], 4);
+    assert_eq!(json["keys"][4]["record_headers"], 1);
+    assert_eq!(json["keys"][4]["only"], 1);
+    let text = inventory.to_string();
+    assert!(text.starts_with("7 messages, 1 headers for records, 1 cut in their headers, 3 others\n"), "{text}");
+    assert!(text.contains(&format!("        3  kms key {key} version 3 (3 under no other key)")), "{text}");
+}
+
+#[test]
+fn rows_of_a_query_are_counted() {
+    let database = rusqlite::Connection::open_in_memory().unwrap();
+    database.execute_batch("CREATE TABLE users (email BLOB)").unwrap();
+    let envelope = Envelope::new(software(1));
+    for row in 0..100 {
+        let sealed = envelope.encrypt(&[row; 5000], &empty()).unwrap();
+        database.execute("INSERT INTO users VALUES (?1)", [sealed]).unwrap();
+    }
+    let mut query = database.prepare("SELECT substr(email, 1, 1024) FROM users").unwrap();
+    let rows = query.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    let inventory = Inventory::try_of(rows).unwrap();
+    assert_eq!(inventory.under(software(1).key()).only, 100);
+}
+
+#[test]
+fn many_keys_take_no_more_than_the_memory_for_so_many() {
+    let envelope = Envelope::new(software(1));
+    let message = envelope.encrypt(b"", &empty()).unwrap();
+    let mut inventory = Inventory::new();
+    for number in 0..u32::try_from(Inventory::MAX_KEYS).unwrap() + 7 {
+        let mut front = message.clone();
+        front[4..8].copy_from_slice(&number.to_be_bytes());
+        assert!(Header::parse(&front).is_ok());
+        inventory.add(&front, None);
+    }
+    assert_eq!(inventory.keys().len(), Inventory::MAX_KEYS);
+    assert!(!inventory.is_complete());
+    assert!(inventory.to_string().contains(", 7 under keys beyond those counted"));
+}
+
+#[test]
+fn a_directory_keeps_a_version_from_being_destroyed() {
+    let world = World::new();
+    let kms = world.open();
+    let directory = tempfile::tempdir().unwrap();
+    let files = DirectoryInventory::new(directory.path());
+    kms.register_inventory(files.clone());
+    let kms = kms.as_principal("test");
+    let key = kms.create_key(CreateKey::new()).unwrap().id;
+    let envelope = Envelope::new(kms.keyring(key).unwrap());
+    let inside = directory.path().join("a/b/c");
+    std::fs::create_dir_all(&inside).unwrap();
+    for name in ["one", "two"] {
+        std::fs::write(inside.join(name), envelope.encrypt(b"x", &empty()).unwrap()).unwrap();
+    }
+    std::fs::write(directory.path().join("notes.txt"), "nothing sealed").unwrap();
+    kms.rotate_now(key).unwrap();
+    let counted = files.count().unwrap();
+    assert_eq!((counted.messages(), counted.other()), (2, 1));
+    assert_eq!(counted.ages().under_30_days, 2);
+    assert!(counted.is_complete());
+
+    let refused = kms.destroy_version(key, KeyVersion::FIRST).unwrap_err();
+    assert!(matches!(&refused, KmsError::InUse { uses: 2, inventory, .. } if inventory.contains("the directory")), "{refused}");
+    for name in ["one", "two"] {
+        waxseal::rewrap_file(inside.join(name), &envelope, &empty(), &Rewrap::new()).unwrap();
+    }
+    kms.destroy_version(key, KeyVersion::FIRST).unwrap();
+    let missing = DirectoryInventory::new(directory.path().join("missing"));
+    assert!(missing.uses(key, None).is_err());
+}

@@ -1,0 +1,125 @@
+//! A rewrap of a directory that is killed at any instant loses nothing: every file opens under the
+//! old key or the new one.
+//!
+//! `WAXSEAL_REWRAP_KILLS=200 cargo test --test rewrap_kills -- --nocapture` is the campaign.
+
+#[path = "common/process.rs"]
+mod process;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use process::{Process, say, task};
+use waxseal::{
+    EncryptionContext, Envelope, EnvelopeEncryptor, Keyring, MultiKeyring, Rewrap, RewrapJob,
+    RewrapReport, RootKey, SingleKeyring,
+};
+
+const KILLS: &str = "WAXSEAL_REWRAP_KILLS";
+const FILES: usize = 600;
+/// The key that all files get.
+const COMMON: u8 = 99;
+
+fn context() -> EncryptionContext {
+    EncryptionContext::new([("tenant", "acme")]).unwrap()
+}
+
+fn keyring(number: u8) -> SingleKeyring {
+    SingleKeyring::software(&RootKey::from_bytes(&[number; 32]))
+}
+
+fn payload(number: usize) -> Vec<u8> {
+    number.to_be_bytes().repeat(40)
+}
+
+fn seal(directory: &Path, number: usize, keyring: impl Keyring + 'static) {
+    let message = Envelope::new(keyring).encrypt(&payload(number), &context()).unwrap();
+    fs::write(path_of(directory, number), message).unwrap();
+}
+
+fn path_of(directory: &Path, number: usize) -> PathBuf {
+    directory.join(format!("f{number}"))
+}
+
+/// Every tenth file is sealed anew for each round under one key, and its header grows.
+fn grows(number: usize) -> bool {
+    number % 10 == 3
+}
+
+/// Rewraps from one key to another, and to the one that all have.
+fn rewrap(directory: &Path, from: u8, to: u8) -> RewrapReport {
+    let both = MultiKeyring::new(keyring(from)).opening_also(keyring(to));
+    let envelope = Envelope::new(both);
+    let change = Rewrap::to(MultiKeyring::new(keyring(to)).with_key(keyring(COMMON)));
+    RewrapJob::new(&envelope, change)
+        .run_directory(directory, |_| Some(context()))
+        .unwrap()
+}
+
+/// All there is to do in a child.
+#[test]
+fn child_process() {
+    let Some(task) = task() else { return };
+    let (from, to) = task.whose.split_once(' ').unwrap();
+    say("begins");
+    rewrap(&task.store, from.parse().unwrap(), to.parse().unwrap());
+    say("is done");
+}
+
+#[test]
+fn a_rewrap_that_is_killed_loses_nothing() {
+    let kills: usize = std::env::var(KILLS).map_or(12, |kills| kills.parse().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let for_all = MultiKeyring::new(keyring(1)).with_key(keyring(COMMON));
+    for number in 0..FILES {
+        seal(directory.path(), number, for_all.clone());
+    }
+    let (mut from, mut to) = (1, 2);
+    let began = Instant::now();
+    rewrap(directory.path(), from, to);
+    (from, to) = (to, from);
+    let whole = began.elapsed();
+    let mut moved = 0;
+    let mut unfinished = 0;
+    for kill in 0..kills {
+        for number in (0..FILES).filter(|number| grows(*number)) {
+            seal(directory.path(), number, keyring(from));
+        }
+        let mut child = Process::start("rewrap", directory.path(), &format!("{from} {to}"));
+        assert_eq!(child.hear().as_deref(), Some("begins"));
+        // Points spread over the whole run, in an order without a pattern.
+        let part = u32::try_from(kill * 7919 % 1000).unwrap();
+        std::thread::sleep(whole * part / 1000);
+        let said = child.kill();
+        unfinished += usize::from(said.is_empty());
+        moved += check(directory.path(), from, to);
+        if kill % 3 == 2 {
+            // Gone on with to its end.
+            let report = rewrap(directory.path(), from, to);
+            assert_eq!((report.failed, report.looked_at), (0, FILES as u64), "{report:?}");
+            assert_eq!(check(directory.path(), from, to), FILES);
+            (from, to) = (to, from);
+        }
+    }
+    println!("{kills} kills, {unfinished} of them before the end; {moved} files seen under the new key");
+    assert!(unfinished > kills / 4, "{unfinished} of {kills}");
+}
+
+/// How many files open under the new key. All others open under the old one.
+fn check(directory: &Path, from: u8, to: u8) -> usize {
+    let (old, new) = (Envelope::new(keyring(from)), Envelope::new(keyring(to)));
+    let mut moved = 0;
+    for number in 0..FILES {
+        let message = fs::read(path_of(directory, number)).unwrap();
+        let opened = match new.decrypt(&message, &context()) {
+            Ok(opened) => {
+                moved += 1;
+                opened
+            }
+            Err(_) => old.decrypt(&message, &context()).unwrap(),
+        };
+        assert_eq!(*opened, payload(number)[..]);
+    }
+    moved
+}
