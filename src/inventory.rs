@@ -262,13 +262,21 @@ impl Inventory {
     /// The number is whole only if [`is_complete`](Self::is_complete).
     #[must_use]
     pub fn uses(&self, key: KeyId, version: Option<KeyVersion>) -> u64 {
-        let counted = self.keys.iter().filter(|(reference, _)| match version {
-            Some(version) => reference.kms_version() == Some((key, version)),
-            None => reference.kms_key() == Some(key),
-        });
+        let counted = self
+            .keys
+            .iter()
+            .filter(|(reference, _)| names(reference, key, version));
         counted
             .map(|(_, counts)| counts.messages + counts.record_headers)
             .sum()
+    }
+}
+
+/// Whether a key that a message names is one of a KMS or, with a version, that version of it.
+fn names(reference: &KeyReference, key: KeyId, version: Option<KeyVersion>) -> bool {
+    match version {
+        Some(version) => reference.kms_version() == Some((key, version)),
+        None => reference.kms_key() == Some(key),
     }
 }
 

@@ -6,7 +6,7 @@ use common::kms::World;
 use waxseal::format::Header;
 use waxseal::{
     CreateKey, DirectoryInventory, EncryptionContext, Envelope, EnvelopeEncryptor, Inventory,
-    KmsError, KeyVersion, MemoryHeaderStore, Rewrap, RootKey, Sealer, SingleKeyring, Suite,
+    KeyVersion, KmsError, MemoryHeaderStore, Rewrap, RootKey, Sealer, SingleKeyring, Suite,
     Timestamp, UsageInventory,
 };
 
@@ -32,7 +32,9 @@ fn messages_and_headers_are_counted_by_key_and_version() {
         kms.rotate_now(key).unwrap();
     }
     let headers = MemoryHeaderStore::new();
-    let record = Sealer::new(envelope.clone(), empty(), headers.clone()).seal(b"x", b"").unwrap();
+    let record = Sealer::new(envelope.clone(), empty(), headers.clone())
+        .seal(b"x", b"")
+        .unwrap();
     let id = waxseal::HeaderId::of_record(&record).unwrap();
     sealed.push(waxseal::HeaderStore::get(&headers, id).unwrap().remove(0));
     sealed.push(record);
@@ -41,7 +43,9 @@ fn messages_and_headers_are_counted_by_key_and_version() {
     sealed.push(sealed[0][..80].to_vec());
     let chacha = envelope.clone().with_suite(Suite::ChaCha20Poly1305);
     let message = chacha.encrypt(b"x", &empty()).unwrap();
-    let both = chacha.rewrap_with(&message, &empty(), &Rewrap::keeping().add_key(software(1))).unwrap();
+    let both = chacha
+        .rewrap_with(&message, &empty(), &Rewrap::keeping().add_key(software(1)))
+        .unwrap();
     sealed.push(both.header);
 
     // Fronts are enough.
@@ -70,20 +74,34 @@ fn messages_and_headers_are_counted_by_key_and_version() {
     assert_eq!(json["keys"][4]["record_headers"], 1);
     assert_eq!(json["keys"][4]["only"], 1);
     let text = inventory.to_string();
-    assert!(text.starts_with("7 messages, 1 headers for records, 1 cut in their headers, 3 others\n"), "{text}");
-    assert!(text.contains(&format!("        3  kms key {key} version 3 (3 under no other key)")), "{text}");
+    assert!(
+        text.starts_with("7 messages, 1 headers for records, 1 cut in their headers, 3 others\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!(
+            "        3  kms key {key} version 3 (3 under no other key)"
+        )),
+        "{text}"
+    );
 }
 
 #[test]
 fn rows_of_a_query_are_counted() {
     let database = rusqlite::Connection::open_in_memory().unwrap();
-    database.execute_batch("CREATE TABLE users (email BLOB)").unwrap();
+    database
+        .execute_batch("CREATE TABLE users (email BLOB)")
+        .unwrap();
     let envelope = Envelope::new(software(1));
     for row in 0..100 {
         let sealed = envelope.encrypt(&[row; 5000], &empty()).unwrap();
-        database.execute("INSERT INTO users VALUES (?1)", [sealed]).unwrap();
+        database
+            .execute("INSERT INTO users VALUES (?1)", [sealed])
+            .unwrap();
     }
-    let mut query = database.prepare("SELECT substr(email, 1, 1024) FROM users").unwrap();
+    let mut query = database
+        .prepare("SELECT substr(email, 1, 1024) FROM users")
+        .unwrap();
     let rows = query.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
     let inventory = Inventory::try_of(rows).unwrap();
     assert_eq!(inventory.under(software(1).key()).only, 100);
@@ -102,7 +120,11 @@ fn many_keys_take_no_more_than_the_memory_for_so_many() {
     }
     assert_eq!(inventory.keys().len(), Inventory::MAX_KEYS);
     assert!(!inventory.is_complete());
-    assert!(inventory.to_string().contains(", 7 under keys beyond those counted"));
+    assert!(
+        inventory
+            .to_string()
+            .contains(", 7 under keys beyond those counted")
+    );
 }
 
 #[test]
@@ -128,7 +150,10 @@ fn a_directory_keeps_a_version_from_being_destroyed() {
     assert!(counted.is_complete());
 
     let refused = kms.destroy_version(key, KeyVersion::FIRST).unwrap_err();
-    assert!(matches!(&refused, KmsError::InUse { uses: 2, inventory, .. } if inventory.contains("the directory")), "{refused}");
+    assert!(
+        matches!(&refused, KmsError::InUse { uses: 2, inventory, .. } if inventory.contains("the directory")),
+        "{refused}"
+    );
     for name in ["one", "two"] {
         waxseal::rewrap_file(inside.join(name), &envelope, &empty(), &Rewrap::new()).unwrap();
     }

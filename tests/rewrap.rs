@@ -25,7 +25,11 @@ fn key(number: u8) -> KeyReference {
 
 fn keys(message: &[u8]) -> Vec<KeyReference> {
     let (header, _) = Header::parse(message).unwrap();
-    header.entries().iter().map(|entry| entry.reference()).collect()
+    header
+        .entries()
+        .iter()
+        .map(|entry| entry.reference())
+        .collect()
 }
 
 /// The message behind its new header.
@@ -51,24 +55,45 @@ fn a_message_goes_from_key_to_key() {
     assert_eq!(keys(&moved), [key(2)]);
     assert_eq!(moved.len(), message.len());
     assert_eq!(moved[101..], message[101..], "the body is as it was");
-    assert_eq!(*two.decrypt_with(&moved, options).unwrap().plaintext, *b"payload");
-    assert!(matches!(one.decrypt_with(&moved, options), Err(Error::OtherKey { .. })));
+    assert_eq!(
+        *two.decrypt_with(&moved, options).unwrap().plaintext,
+        *b"payload"
+    );
+    assert!(matches!(
+        one.decrypt_with(&moved, options),
+        Err(Error::OtherKey { .. })
+    ));
 
     let both = rewrap(&message, &one, &Rewrap::keeping().add_key(keyring(2)));
     assert_eq!(keys(&both), [key(1), key(2)]);
     for envelope in [&one, &two] {
-        assert_eq!(*envelope.decrypt_with(&both, options).unwrap().plaintext, *b"payload");
+        assert_eq!(
+            *envelope.decrypt_with(&both, options).unwrap().plaintext,
+            *b"payload"
+        );
     }
     let without = rewrap(&both, &two, &Rewrap::keeping().remove_key(key(1)));
-    assert_eq!(without, moved);
-    assert!(matches!(one.decrypt_with(&without, options), Err(Error::OtherKey { .. })));
+    assert_eq!(keys(&without), [key(2)]);
+    assert_eq!(without.len(), both.len(), "there is room now");
+    assert_eq!(
+        *two.decrypt_with(&without, options).unwrap().plaintext,
+        *b"payload"
+    );
+    assert!(matches!(
+        one.decrypt_with(&without, options),
+        Err(Error::OtherKey { .. })
+    ));
 }
 
 #[test]
 fn what_is_as_it_should_be_stays_as_it_is() {
     let one = Envelope::new(keyring(1));
     for room in [0, 100] {
-        let message = one.clone().with_room(room).encrypt(b"x", &context()).unwrap();
+        let message = one
+            .clone()
+            .with_room(room)
+            .encrypt(b"x", &context())
+            .unwrap();
         for change in [
             Rewrap::new(),
             Rewrap::keeping(),
@@ -95,12 +120,18 @@ fn the_place_and_the_bytes_of_what_stays_are_kept() {
     }
     assert_eq!(keys(&message), [key(1), key(2), key(3), key(4)]);
     let two = Envelope::new(keyring(2));
-    let change = Rewrap::to(keyring(5)).add_key(keyring(6)).add_key(keyring(3));
+    let change = Rewrap::to(keyring(5))
+        .add_key(keyring(6))
+        .add_key(keyring(3));
     let changed = rewrap(&message, &two, &change);
     assert_eq!(keys(&changed), [key(1), key(5), key(6), key(3), key(4)]);
     let entries = |message: &[u8]| {
         let (header, _) = Header::parse(message).unwrap();
-        header.entries().iter().map(|entry| (entry.reference(), entry.wrapped().to_vec())).collect::<Vec<_>>()
+        header
+            .entries()
+            .iter()
+            .map(|entry| (entry.reference(), entry.wrapped().to_vec()))
+            .collect::<Vec<_>>()
     };
     for entry in entries(&message) {
         assert_eq!(entries(&changed).contains(&entry), entry.0 != key(2));
@@ -112,19 +143,29 @@ fn the_place_and_the_bytes_of_what_stays_are_kept() {
 fn wrapped_keys_of_unknown_kinds_are_kept_unless_they_are_named() {
     let vector = common::vector::named("unknown_tag_skipped");
     let envelope = Envelope::new(vector.keyring());
-    let unknown = keys(&vector.message).into_iter().find(|key| !key.is_software()).unwrap();
+    let unknown = keys(&vector.message)
+        .into_iter()
+        .find(|key| !key.is_software())
+        .unwrap();
     let apply = |change: &Rewrap| {
-        let rewrapped = envelope.rewrap_with(&vector.message, &vector.context(), change).unwrap();
+        let rewrapped = envelope
+            .rewrap_with(&vector.message, &vector.context(), change)
+            .unwrap();
         applied(&vector.message, &rewrapped)
     };
     let moved = apply(&Rewrap::to(keyring(2)));
     assert!(keys(&moved).contains(&unknown));
-    let plaintext = envelope.decrypt(&vector.message, &vector.context()).unwrap();
+    let plaintext = envelope
+        .decrypt(&vector.message, &vector.context())
+        .unwrap();
     let two = Envelope::new(keyring(2));
     assert_eq!(two.decrypt(&moved, &vector.context()).unwrap(), plaintext);
     let without = apply(&Rewrap::keeping().remove_key(unknown.clone()));
     assert!(!keys(&without).contains(&unknown));
-    assert_eq!(envelope.decrypt(&without, &vector.context()).unwrap(), plaintext);
+    assert_eq!(
+        envelope.decrypt(&without, &vector.context()).unwrap(),
+        plaintext
+    );
 }
 
 #[test]
@@ -142,7 +183,10 @@ fn the_header_is_verified_first() {
         changed[position] ^= 1;
         assert!(one.rewrap(&changed, &context()).is_err(), "byte {position}");
         let cut = one.rewrap(&message[..position], &context());
-        assert!(matches!(cut, Err(Error::Format(FormatError::Truncated { .. }))), "{position}");
+        assert!(
+            matches!(cut, Err(Error::Format(FormatError::Truncated { .. }))),
+            "{position}"
+        );
     }
     // The body is not looked at.
     let mut changed = message.clone();
@@ -205,20 +249,30 @@ fn room_keeps_the_length_as_long_as_there_is_any() {
 fn headers_of_records_and_shared_data_keys_keep_their_mode() {
     let headers = MemoryHeaderStore::new();
     let one = Envelope::new(keyring(1));
-    let record = Sealer::new(one.clone(), context(), headers.clone()).seal(b"payload", b"aad").unwrap();
+    let record = Sealer::new(one.clone(), context(), headers.clone())
+        .seal(b"payload", b"aad")
+        .unwrap();
     let id = waxseal::HeaderId::of_record(&record).unwrap();
     let header = waxseal::HeaderStore::get(&headers, id).unwrap().remove(0);
-    let rewrapped = one.rewrap_with(&header, &context(), &Rewrap::to(keyring(2))).unwrap();
+    let rewrapped = one
+        .rewrap_with(&header, &context(), &Rewrap::to(keyring(2)))
+        .unwrap();
     let moved = MemoryHeaderStore::new();
     waxseal::HeaderStore::put(&moved, id, &rewrapped.header).unwrap();
     let opener = Opener::new(Envelope::new(keyring(2)), context(), moved);
     assert_eq!(*opener.open(&record, b"aad").unwrap(), *b"payload");
 
-    let shared = Envelope::new(SharingKeyring::new(keyring(1), &[9; 32])).with_suite(Suite::ChaCha20Poly1305);
+    let shared = Envelope::new(SharingKeyring::new(keyring(1), &[9; 32]))
+        .with_suite(Suite::ChaCha20Poly1305);
     let message = shared.encrypt(b"payload", &context()).unwrap();
     let moved = rewrap(&message, &shared, &Rewrap::to(keyring(2)));
     assert!(Header::parse(&moved).unwrap().0.is_shared());
-    assert_eq!(*Envelope::new(keyring(2)).decrypt(&moved, &context()).unwrap(), *b"payload");
+    assert_eq!(
+        *Envelope::new(keyring(2))
+            .decrypt(&moved, &context())
+            .unwrap(),
+        *b"payload"
+    );
 }
 
 #[test]
@@ -229,7 +283,9 @@ fn a_stream_with_room_opens_too() {
     let mut writer = EncryptWriter::new(&one, Vec::new(), options).unwrap();
     std::io::Write::write_all(&mut writer, &[5; 40_000]).unwrap();
     let message = writer.finish().unwrap();
-    let rewrapped = one.rewrap_with(&message, &context, &Rewrap::keeping().add_key(keyring(2))).unwrap();
+    let rewrapped = one
+        .rewrap_with(&message, &context, &Rewrap::keeping().add_key(keyring(2)))
+        .unwrap();
     assert!(rewrapped.fits_in_place());
     let message = applied(&message, &rewrapped);
     let two = Envelope::new(keyring(2));
@@ -242,18 +298,27 @@ fn a_stream_with_room_opens_too() {
 #[test]
 fn an_iterator_of_rows_is_rewrapped() {
     let one = Envelope::new(keyring(1));
-    let mut rows: Vec<Vec<u8>> = (0..10).map(|row| one.encrypt(&[row], &context()).unwrap()).collect();
+    let mut rows: Vec<Vec<u8>> = (0..10)
+        .map(|row| one.encrypt(&[row], &context()).unwrap())
+        .collect();
     rows[3] = b"no message".to_vec();
     rows[4][80] ^= 1;
     for (round, rewrapped) in [(1, 8), (2, 0)] {
         let before = rows.clone();
-        let items = before.iter().enumerate().map(|(row, bytes)| Ok((row, &bytes[..], context())));
+        let items = before
+            .iter()
+            .enumerate()
+            .map(|(row, bytes)| Ok((row, &bytes[..], context())));
         let job = RewrapJob::new(&one, Rewrap::keeping().add_key(keyring(2)));
         let report = job.run::<_, _, std::io::Error>(items, |row, rewrapped| {
             rows[*row] = applied(&before[*row], &rewrapped);
             Ok(())
         });
-        assert_eq!((report.looked_at, report.rewrapped), (10, rewrapped), "{round}");
+        assert_eq!(
+            (report.looked_at, report.rewrapped),
+            (10, rewrapped),
+            "{round}"
+        );
         assert_eq!((report.other, report.failed), (1, 1), "{report}");
         assert_eq!(report.failures[0].item, "4");
     }
@@ -266,7 +331,10 @@ fn an_envelope_of_the_tests_forwards() {
     let boxed: Box<dyn EnvelopeEncryptor> = Box::new(envelope());
     let message = boxed.encrypt(b"x", &context()).unwrap();
     assert!(!boxed.rewrap(&message, &context()).unwrap().is_changed);
-    assert_ne!(key(1), KeyReference::software(KeyId::from_bytes([0; 16]), KeyVersion::FIRST));
+    assert_ne!(
+        key(1),
+        KeyReference::software(KeyId::from_bytes([0; 16]), KeyVersion::FIRST)
+    );
 }
 
 proptest! {

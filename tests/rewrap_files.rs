@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use waxseal::format::Header;
 use waxseal::{
-    EncryptionContext, Envelope, EnvelopeEncryptor, FileRewrap, Rewrap, RewrapFileError,
-    RewrapJob, RewrapReport, RootKey, SingleKeyring, rewrap_file,
+    EncryptionContext, Envelope, EnvelopeEncryptor, FileRewrap, Rewrap, RewrapFileError, RewrapJob,
+    RewrapReport, RootKey, SingleKeyring, rewrap_file,
 };
 
 const JOURNAL: &str = ".waxseal-rewrap";
@@ -66,7 +66,11 @@ fn a_directory_goes_from_key_to_key_in_place() {
     let directory = sealed(600);
     fs::write(directory.path().join("notes.txt"), "nothing sealed").unwrap();
     fs::write(directory.path().join("empty"), "").unwrap();
-    let modified = |number| fs::metadata(path_of(directory.path(), number)).unwrap().len();
+    let modified = |number| {
+        fs::metadata(path_of(directory.path(), number))
+            .unwrap()
+            .len()
+    };
     let before: Vec<_> = (0..600).map(modified).collect();
 
     let dry = RewrapJob::new(&envelope(1), Rewrap::to(keyring(2)))
@@ -74,33 +78,61 @@ fn a_directory_goes_from_key_to_key_in_place() {
         .run_directory(directory.path(), |_| Some(context()))
         .unwrap();
     assert!(dry.dry_run && !dry.is_complete());
-    assert_eq!((dry.looked_at, dry.rewrapped, dry.other, dry.bytes_written), (602, 600, 2, 0));
+    assert_eq!(
+        (dry.looked_at, dry.rewrapped, dry.other, dry.bytes_written),
+        (602, 600, 2, 0)
+    );
     check(directory.path(), 600, 1);
 
     let report = run(directory.path(), Rewrap::to(keyring(2)));
     assert!(report.is_complete());
-    assert_eq!((report.rewrapped, report.in_place, report.failed), (600, 600, 0));
-    assert!(report.bytes_written <= 600 * 2048, "{}", report.bytes_written);
+    assert_eq!(
+        (report.rewrapped, report.in_place, report.failed),
+        (600, 600, 0)
+    );
+    assert!(
+        report.bytes_written <= 600 * 2048,
+        "{}",
+        report.bytes_written
+    );
     check(directory.path(), 600, 2);
     assert_eq!((0..600).map(modified).collect::<Vec<_>>(), before);
     assert!(!directory.path().join(JOURNAL).exists());
 
-    let job = RewrapJob::new(&envelope(1), Rewrap::new());
-    let again = job.run_directory(directory.path(), |_| Some(context())).unwrap();
-    assert_eq!((again.rewrapped, again.failed), (0, 600), "under another key now");
+    let one = envelope(1);
+    let job = RewrapJob::new(&one, Rewrap::new());
+    let again = job
+        .run_directory(directory.path(), |_| Some(context()))
+        .unwrap();
+    assert_eq!(
+        (again.rewrapped, again.failed),
+        (0, 600),
+        "under another key now"
+    );
     assert_eq!(again.failures.len(), 100);
-    assert!(again.failures[0].error.contains("another root key"), "{again:?}");
+    assert!(
+        again.failures[0].error.contains("another root key"),
+        "{again:?}"
+    );
     let two = envelope(2);
     let job = RewrapJob::new(&two, Rewrap::new());
-    let again = job.run_directory(directory.path(), |_| Some(context())).unwrap();
-    assert_eq!((again.rewrapped, again.current, again.bytes_written), (0, 600, 0));
+    let again = job
+        .run_directory(directory.path(), |_| Some(context()))
+        .unwrap();
+    assert_eq!(
+        (again.rewrapped, again.current, again.bytes_written),
+        (0, 600, 0)
+    );
     assert_eq!(serde_json::to_value(&again).unwrap()["current"], 600);
 }
 
 #[test]
 fn a_header_that_grows_is_copied_with_its_body() {
     let directory = sealed(20);
-    let report = run(directory.path(), Rewrap::keeping().add_key(keyring(2)).with_room(200));
+    let report = run(
+        directory.path(),
+        Rewrap::keeping().add_key(keyring(2)).with_room(200),
+    );
     assert_eq!((report.rewrapped, report.in_place), (20, 0));
     check(directory.path(), 20, 1);
     check(directory.path(), 20, 2);
@@ -108,7 +140,12 @@ fn a_header_that_grows_is_copied_with_its_body() {
     assert_eq!((report.rewrapped, report.in_place), (20, 20));
     check(directory.path(), 20, 3);
     let names = walkdir::WalkDir::new(directory.path()).into_iter();
-    assert_eq!(names.filter(|entry| entry.as_ref().unwrap().file_type().is_file()).count(), 20);
+    assert_eq!(
+        names
+            .filter(|entry| entry.as_ref().unwrap().file_type().is_file())
+            .count(),
+        20
+    );
 }
 
 #[test]
@@ -121,14 +158,20 @@ fn a_job_is_stopped_and_gone_on_with() {
         .with_progress(|report| {
             assert_eq!(report.looked_at, looks);
             looks += 1;
-            if looks == 11 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if looks == 11 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         })
         .run_directory(directory.path(), |_| Some(context()))
         .unwrap();
     assert!(report.stopped && !report.is_complete());
     assert_eq!(report.rewrapped, 10);
     let skipping = RewrapJob::new(&one, Rewrap::to(keyring(2)))
-        .run_directory(directory.path(), |path| (!path.ends_with("d0/f0")).then(context))
+        .run_directory(directory.path(), |path| {
+            (!path.ends_with("d0/f0")).then(context)
+        })
         .unwrap();
     assert_eq!(skipping.rewrapped + skipping.failed + skipping.skipped, 30);
     assert_eq!(skipping.skipped, 1);
@@ -141,7 +184,10 @@ fn one_file() {
     let (one, context) = (envelope(1), context());
     let rewrap = |change| rewrap_file(&path, &one, &context, &change);
     assert_eq!(rewrap(Rewrap::new()).unwrap(), FileRewrap::Current);
-    assert_eq!(rewrap(Rewrap::keeping().add_key(keyring(2))).unwrap(), FileRewrap::Copied);
+    assert_eq!(
+        rewrap(Rewrap::keeping().add_key(keyring(2))).unwrap(),
+        FileRewrap::Copied
+    );
     let change = Rewrap::keeping().remove_key(keyring(2).key().clone());
     assert_eq!(rewrap(change).unwrap(), FileRewrap::InPlace);
     check(directory.path(), 3, 1);
@@ -149,7 +195,10 @@ fn one_file() {
     assert_eq!(beside.count(), 1);
     assert_eq!(rewrap(Rewrap::to(keyring(2))).unwrap(), FileRewrap::InPlace);
     let refused = rewrap(Rewrap::new()).unwrap_err();
-    assert!(matches!(refused, RewrapFileError::Message { .. }), "{refused}");
+    assert!(
+        matches!(refused, RewrapFileError::Message { .. }),
+        "{refused}"
+    );
 
     let locked = fs::File::open(&path).unwrap();
     locked.lock().unwrap();
@@ -167,8 +216,14 @@ fn permissions_are_kept() {
     let path = path_of(directory.path(), 2);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let change = Rewrap::keeping().add_key(keyring(2));
-    assert_eq!(rewrap_file(&path, &envelope(1), &context(), &change).unwrap(), FileRewrap::Copied);
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(
+        rewrap_file(&path, &envelope(1), &context(), &change).unwrap(),
+        FileRewrap::Copied
+    );
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
 }
 
 /// The journal of one overwrite, as `FORMAT.md` says.
@@ -256,7 +311,10 @@ fn a_journal_writes_nothing_that_it_should_not() {
     fs::write(&path, &foreign).unwrap();
     fs::write(&beside, journal("f4", &old, &new)).unwrap();
     let refused = rewrap().unwrap_err();
-    assert!(matches!(refused, RewrapFileError::Unrecovered { .. }), "{refused}");
+    assert!(
+        matches!(refused, RewrapFileError::Unrecovered { .. }),
+        "{refused}"
+    );
     assert_eq!(fs::read(&path).unwrap(), foreign);
     assert!(beside.exists());
 
@@ -266,7 +324,10 @@ fn a_journal_writes_nothing_that_it_should_not() {
     for name in ["../victim", "/etc/passwd", "", "a/../../victim", "."] {
         fs::write(&beside, journal(name, &old, &new)).unwrap();
         let refused = rewrap().unwrap_err();
-        assert!(matches!(refused, RewrapFileError::NoJournal { .. }), "{name}: {refused}");
+        assert!(
+            matches!(refused, RewrapFileError::NoJournal { .. }),
+            "{name}: {refused}"
+        );
     }
     // Headers that do not open are not written, though they would fit.
     let (mut forged_old, mut forged_new) = (other[..101].to_vec(), other[..101].to_vec());
@@ -278,7 +339,10 @@ fn a_journal_writes_nothing_that_it_should_not() {
     fs::write(&path, &torn).unwrap();
     fs::write(&beside, journal("f4", &forged_old, &forged_new)).unwrap();
     let refused = rewrap().unwrap_err();
-    assert!(matches!(refused, RewrapFileError::Unrecovered { .. }), "{refused}");
+    assert!(
+        matches!(refused, RewrapFileError::Unrecovered { .. }),
+        "{refused}"
+    );
     assert_eq!(fs::read(&path).unwrap(), torn);
     // Something else of that name.
     fs::write(&beside, "a letter").unwrap();
@@ -295,13 +359,17 @@ fn the_journal_of_a_directory_is_gone_on_with_first() {
     let journal_path = directory.path().join(JOURNAL);
     fs::write(&journal_path, journal("d4/f4", &old, &new)).unwrap();
     let report = run(directory.path(), Rewrap::to(keyring(2)));
-    assert_eq!((report.recovered, report.failed, report.rewrapped), (1, 0, 5));
+    assert_eq!(
+        (report.recovered, report.failed, report.rewrapped),
+        (1, 0, 5)
+    );
     check(directory.path(), 5, 2);
     assert!(Header::parse(&fs::read(&path).unwrap()).is_ok());
 
     // Only one job at a time.
     let held = fs::File::create(&journal_path).unwrap();
     held.lock().unwrap();
-    let busy = RewrapJob::new(&envelope(2), Rewrap::new()).run_directory(directory.path(), |_| Some(context()));
+    let busy = RewrapJob::new(&envelope(2), Rewrap::new())
+        .run_directory(directory.path(), |_| Some(context()));
     assert!(matches!(busy, Err(RewrapFileError::Busy { .. })));
 }

@@ -34,7 +34,9 @@ fn payload(number: usize) -> Vec<u8> {
 }
 
 fn seal(directory: &Path, number: usize, keyring: impl Keyring + 'static) {
-    let message = Envelope::new(keyring).encrypt(&payload(number), &context()).unwrap();
+    let message = Envelope::new(keyring)
+        .encrypt(&payload(number), &context())
+        .unwrap();
     fs::write(path_of(directory, number), message).unwrap();
 }
 
@@ -97,12 +99,18 @@ fn a_rewrap_that_is_killed_loses_nothing() {
         if kill % 3 == 2 {
             // Gone on with to its end.
             let report = rewrap(directory.path(), from, to);
-            assert_eq!((report.failed, report.looked_at), (0, FILES as u64), "{report:?}");
+            assert_eq!(
+                (report.failed, report.looked_at),
+                (0, FILES as u64),
+                "{report:?}"
+            );
             assert_eq!(check(directory.path(), from, to), FILES);
             (from, to) = (to, from);
         }
     }
-    println!("{kills} kills, {unfinished} of them before the end; {moved} files seen under the new key");
+    println!(
+        "{kills} kills, {unfinished} of them before the end; {moved} files seen under the new key"
+    );
     assert!(unfinished > kills / 4, "{unfinished} of {kills}");
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::Inventory;
+use super::{Inventory, names};
 use crate::clock::Timestamp;
 use crate::envelope::is_left_by_rewrap;
 use crate::format::{KeyId, KeyVersion};
@@ -49,21 +49,31 @@ impl DirectoryInventory {
     /// When the directory itself cannot be read.
     pub fn count(&self) -> io::Result<Inventory> {
         let mut inventory = Inventory::new();
-        let mut front = Front::default();
+        inventory.totals.unreadable = self.for_each(|front, written| {
+            inventory.add(front.as_bytes(), written);
+        })?;
+        Ok(inventory)
+    }
+
+    /// Hands out the front of each file and when it was written, and says how many could not be read.
+    fn for_each(&self, mut take: impl FnMut(&Front, Option<Timestamp>)) -> io::Result<u64> {
         std::fs::read_dir(&self.path)?;
+        let mut unreadable = 0;
+        let mut front = Front::default();
         for file in files_in(&self.path) {
-            let counted = file.map_err(io::Error::from).and_then(|file| {
+            let read = file.map_err(io::Error::from).and_then(|file| {
                 let file = File::open(file.path())?;
                 front.read(&file)?;
-                let written = file.metadata()?.modified().ok().map(Timestamp::from);
-                inventory.add(front.as_bytes(), written);
-                Ok(())
+                file.metadata()
             });
-            if counted.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
-                inventory.totals.unreadable += 1;
+            match read {
+                Ok(metadata) => take(&front, metadata.modified().ok().map(Timestamp::from)),
+                // It is gone, and was replaced by nothing or by what is looked at too.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(_) => unreadable += 1,
             }
         }
-        Ok(inventory)
+        Ok(unreadable)
     }
 }
 
@@ -73,16 +83,21 @@ impl UsageInventory for DirectoryInventory {
     }
 
     fn uses(&self, key: KeyId, version: Option<KeyVersion>) -> Result<u64, InventoryError> {
-        let inventory = self.count().map_err(InventoryError::new)?;
-        let uses = inventory.uses(key, version);
-        if uses == 0 && !inventory.is_complete() {
-            return Err(InventoryError::new(format!(
-                "{} files or directories in {} could not be read",
-                inventory.unreadable(),
+        let mut uses = 0;
+        let unreadable = self.for_each(|front, _written| {
+            let entries = front.header().map(|header| header.entries());
+            let mut references = entries.iter().flatten().map(|entry| entry.reference());
+            uses += u64::from(
+                references.any(|reference| names(&reference.wrapping_key(), key, version)),
+            );
+        });
+        match unreadable.map_err(InventoryError::new)? {
+            unreadable if unreadable > 0 && uses == 0 => Err(InventoryError::new(format!(
+                "{unreadable} files or directories in {} could not be read",
                 self.path.display()
-            )));
+            ))),
+            _ => Ok(uses),
         }
-        Ok(uses)
     }
 }
 

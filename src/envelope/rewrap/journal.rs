@@ -229,11 +229,12 @@ impl Journal {
         #[cfg(not(unix))]
         let name = std::str::from_utf8(name).map_err(|_| no_journal())?;
         let relative = Path::new(name);
-        let mut components = relative.components();
-        if !components.all(|component| matches!(component, Component::Normal(_))) {
-            return Err(no_journal());
+        let is_normal = |component| matches!(component, Component::Normal(_));
+        if relative.file_name().is_some() && relative.components().all(is_normal) {
+            Ok(self.directory.join(relative))
+        } else {
+            Err(no_journal())
         }
-        Ok(self.directory.join(relative))
     }
 }
 
