@@ -18,7 +18,8 @@ use crate::format::{
 };
 
 /// Counts what is sealed: by key and version, suite and age. It needs no key, and memory only for
-/// each key that is named, up to [`MAX_KEYS`](Self::MAX_KEYS).
+/// each key that is named, up to [`MAX_KEYS`](Self::MAX_KEYS); the subjects under one key of a KMS are
+/// counted as one.
 ///
 /// What headers say is not authenticated: who can write the messages can have anything counted.
 ///
@@ -151,7 +152,7 @@ impl Inventory {
         self.totals.ages.add(age);
         let mut named: Vec<KeyReference> = Vec::with_capacity(header.entries().count());
         for entry in header.entries() {
-            let key = entry.reference().wrapping_key();
+            let key = without_subject(entry.reference().wrapping_key());
             if !named.contains(&key) {
                 named.push(key);
             }
@@ -237,7 +238,10 @@ impl Inventory {
             .keys
             .iter()
             .map(|(key, &counts)| KeyUse {
-                key: WrappedKeyInfo::of_key(key),
+                key: WrappedKeyInfo {
+                    subject: None,
+                    ..WrappedKeyInfo::of_key(key)
+                },
                 counts,
             })
             .collect();
@@ -271,6 +275,16 @@ impl Inventory {
             .sum()
     }
 }
+
+/// The keys of all subjects under one key of a KMS are counted as one.
+fn without_subject(key: KeyReference) -> KeyReference {
+    match key.kms_subject() {
+        Some((key, _subject)) => KeyReference::subject(key, ANY_SUBJECT),
+        None => key,
+    }
+}
+
+const ANY_SUBJECT: KeyId = KeyId::from_bytes([0; 16]);
 
 /// Whether a key that a message names is one of a KMS or, with a version, that version of it.
 fn names(reference: &KeyReference, key: KeyId, version: Option<KeyVersion>) -> bool {

@@ -46,6 +46,7 @@ mod sign;
 mod states;
 mod store_key;
 mod stored_policy;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod tick;
@@ -88,6 +89,7 @@ pub use self::rekey::RekeyReport;
 pub use self::rotation::{RotationPolicy, RotationStatus};
 use self::session::Session;
 pub use self::states::Rule;
+pub use self::subject::{ErasureProof, SubjectKeyring, SubjectMetadata, SubjectRewrapReport};
 pub use self::tick::{TickFailure, TickReport, Ticker};
 use crate::provider::KeyProvider;
 use crate::store::KeyStore;

@@ -60,9 +60,10 @@ pub use keyring::{
 };
 #[doc(inline)]
 pub use kms::{
-    Backup, BackupError, CreateKey, ImportKeySize, ImportParameters, InventoryError, KeyMetadata,
-    KeyState, Kms, KmsBuilder, KmsError, KmsHandle, KmsKeyring, ListKeys, ParametersForImport,
-    Policy, PolicyError, RotationPolicy, UsageInventory, WaitingPeriod,
+    Backup, BackupError, CreateKey, ErasureProof, ImportKeySize, ImportParameters, InventoryError,
+    KeyMetadata, KeyState, Kms, KmsBuilder, KmsError, KmsHandle, KmsKeyring, ListKeys,
+    ParametersForImport, Policy, PolicyError, RotationPolicy, SubjectKeyring, UsageInventory,
+    WaitingPeriod,
 };
 pub use names::UnknownName;
 #[cfg(feature = "pkcs11")]

@@ -129,7 +129,7 @@ fn what_is_in_use_is_not_destroyed() {
             .unwrap_err()
             .to_string(),
         format!(
-            "version 1 of the key {key} is not destroyed because the told inventory has 12 messages or headers under it; rewrap them under another key or version first, or say that they may be lost by the call whose name ends in even_if_used"
+            "version 1 of the key {key} is not destroyed because the told inventory needs it for 12 messages, headers or seeds; rewrap them under another key or version first, or say that they may be lost by the call whose name ends in even_if_used"
         )
     );
     other.set(u64::MAX);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::body::{SEALED_CHUNK_LEN, payload_len};
 use super::entries::KeyEntry;
 use super::header::{Header, HeaderKind};
-use super::reference::{KeyReference, KeyVersion, Printable, ReferenceParts};
+use super::reference::{KeyId, KeyReference, KeyVersion, Printable, ReferenceParts};
 use super::share::Share;
 use super::{FormatError, Mechanism, Suite, VERSION};
 
@@ -43,7 +43,7 @@ pub struct Inspection {
 pub struct WrappedKeyInfo {
     /// The tag, which fixes the entry's layout and algorithm.
     pub tag: u8,
-    /// The kind of provider: `software`, `kms`, `pkcs11`, `x25519` or `x-wing` for the public key of
+    /// The kind of provider: `software`, `kms`, `kms-subject`, `pkcs11`, `x25519` or `x-wing` for the public key of
     /// a recipient, a name of its own, or `unknown`.
     pub provider: String,
     /// The key: an id as hexadecimal, or a reference as text. Empty if the kind is unknown.
@@ -55,6 +55,9 @@ pub struct WrappedKeyInfo {
     /// Which share it is, where it holds not the data key but a share of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
+    /// The subject, by its random id, where the key is that of a subject under a key of a KMS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<KeyId>,
     /// The bytes of the wrapped data key.
     pub wrapped_len: usize,
 }
@@ -131,6 +134,9 @@ impl WrappedKeyInfo {
             ReferenceParts::Recipient {
                 algorithm, key_id, ..
             } => (algorithm, key_id.to_string(), None, None),
+            ReferenceParts::Subject { key_id, .. } => {
+                ("kms-subject", key_id.to_string(), None, None)
+            }
             // A share has no share for its key.
             ReferenceParts::Share { .. } | ReferenceParts::Unknown => {
                 ("unknown", String::new(), None, None)
@@ -143,6 +149,7 @@ impl WrappedKeyInfo {
             key_version,
             mechanism,
             share,
+            subject: reference.kms_subject().map(|(_, subject)| subject),
             wrapped_len: 0,
         }
     }
@@ -186,6 +193,9 @@ impl fmt::Display for WrappedKeyInfo {
         }
         if let Some(mechanism) = self.mechanism {
             write!(f, " mechanism {mechanism}")?;
+        }
+        if let Some(subject) = self.subject {
+            write!(f, " subject {subject}")?;
         }
         if let Some(share) = self.share {
             write!(f, ", {share}")?;

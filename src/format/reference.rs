@@ -19,6 +19,7 @@ const TAG_KMS_TOKEN: u8 = 4;
 const TAG_X25519: u8 = 5;
 const TAG_X_WING: u8 = 6;
 const TAG_SHARE: u8 = 7;
+const TAG_SUBJECT: u8 = 8;
 const TAG_NAMED: u8 = 127;
 const FIRST_CRITICAL_TAG: u8 = 128;
 
@@ -238,10 +239,35 @@ impl KeyReference {
         }
     }
 
-    /// The key of a KMS that this names a version of, if it does.
+    /// The key of a subject under a key of a KMS (tag 8).
+    #[must_use]
+    pub fn subject(key_id: KeyId, subject: KeyId) -> Self {
+        let mut prefix = SmallVec::from_slice(&key_id.0);
+        prefix.extend_from_slice(&subject.0);
+        Self {
+            tag: TAG_SUBJECT,
+            prefix,
+        }
+    }
+
+    /// The key of a KMS, and the id of a subject's key under it, if it names such a one.
+    #[must_use]
+    pub fn kms_subject(&self) -> Option<(KeyId, KeyId)> {
+        match self.parts() {
+            ReferenceParts::Subject { key_id, subject } => Some((key_id, subject)),
+            _ => None,
+        }
+    }
+
+    /// The key of a KMS that this names, by a version of it or by a subject under it.
     #[must_use]
     pub fn kms_key(&self) -> Option<KeyId> {
-        self.kms_version().map(|(key, _version)| key)
+        match self.parts() {
+            ReferenceParts::Kms { key_id, .. } | ReferenceParts::Subject { key_id, .. } => {
+                Some(key_id)
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn parts(&self) -> ReferenceParts<'_> {
@@ -273,6 +299,9 @@ impl fmt::Display for KeyReference {
             } => write!(f, "{algorithm} recipient {key_id}"),
             ReferenceParts::Share { share, tag, prefix } => {
                 write!(f, "{share} under {}", Self::from_parts(tag, prefix))
+            }
+            ReferenceParts::Subject { key_id, subject } => {
+                write!(f, "subject {subject} of kms key {key_id}")
             }
             ReferenceParts::Unknown => write!(f, "a key of unknown kind {}", self.tag),
         }
@@ -309,6 +338,10 @@ pub(super) enum ReferenceParts<'a> {
         algorithm: &'static str,
         key_id: KeyId,
         wrapped_len: usize,
+    },
+    Subject {
+        key_id: KeyId,
+        subject: KeyId,
     },
     /// A share, and the tag and prefix that it has under its key.
     Share {
@@ -352,6 +385,10 @@ impl<'a> ReferenceParts<'a> {
                 key_id: KeyId(*reader.take_array(KEY)?),
                 wrapped_len: X_WING_WRAPPED_LEN,
             }),
+            TAG_SUBJECT => Ok(Self::Subject {
+                key_id: KeyId(*reader.take_array(KEY)?),
+                subject: KeyId(*reader.take_array(KEY)?),
+            }),
             TAG_SHARE => {
                 let share = Share::read(reader)?;
                 let tag = match reader.u8(KEY)? {
@@ -387,6 +424,7 @@ impl<'a> ReferenceParts<'a> {
     pub(super) fn wrapped_len(&self) -> Option<usize> {
         match self {
             Self::Software { .. }
+            | Self::Subject { .. }
             | Self::Kms {
                 mechanism: None, ..
             } => Some(crate::crypto::WRAPPED_LEN),

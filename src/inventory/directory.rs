@@ -85,11 +85,11 @@ impl UsageInventory for DirectoryInventory {
     fn uses(&self, key: KeyId, version: Option<KeyVersion>) -> Result<u64, InventoryError> {
         let mut uses = 0;
         let unreadable = self.for_each(|front, _written| {
-            let entries = front.header().map(|header| header.entries());
-            let mut references = entries.iter().flatten().map(|entry| entry.reference());
-            uses += u64::from(
-                references.any(|reference| names(&reference.wrapping_key(), key, version)),
-            );
+            let is_used = front.header().is_ok_and(|header| {
+                let mut entries = header.entries().iter();
+                entries.any(|entry| names(&entry.reference().wrapping_key(), key, version))
+            });
+            uses += u64::from(is_used);
         });
         match unreadable.map_err(InventoryError::new)? {
             unreadable if unreadable > 0 && uses == 0 => Err(InventoryError::new(format!(

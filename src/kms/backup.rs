@@ -62,6 +62,14 @@ pub struct Backup<'a> {
     envelope: &'a dyn EnvelopeEncryptor,
     software: Option<&'a SoftwareKeyProvider>,
     context: Option<&'a EncryptionContext>,
+    subjects: Subjects,
+}
+
+/// Whether a backup has the seeds of subjects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subjects {
+    With,
+    Without,
 }
 
 /// What is in a backup that was written or restored.
@@ -85,7 +93,16 @@ impl<'a> Backup<'a> {
             envelope,
             software: None,
             context: None,
+            subjects: Subjects::With,
         }
+    }
+
+    /// Leaves the subjects out, with their seeds: what is [erased](KmsHandle::erase_subject) is then
+    /// in no backup. **What is sealed under them cannot be opened** with what is restored from it, so
+    /// the store itself, or backups that are soon destroyed, must keep the subjects.
+    pub fn without_subjects(mut self) -> Self {
+        self.subjects = Subjects::Without;
+        self
     }
 
     /// Where the keys of software come from, or on restoring where they go: the provider that the
@@ -165,7 +182,10 @@ impl Inner {
         let mut root_key = Zeroizing::new([0; KEY_LEN]);
         self.random.fill(root_key.as_mut_slice())?;
         let one_time = SoftwareKeyProvider::new(&RootKey::from_bytes(&root_key));
-        let snapshot = Snapshot::take(self.store.as_ref())?;
+        let mut snapshot = Snapshot::take(self.store.as_ref())?;
+        if backup.subjects == Subjects::Without {
+            snapshot.leave_out(Collection::SUBJECTS);
+        }
         let exported = snapshot.export(self, backup.software, &one_time)?;
 
         let empty = EncryptionContext::empty();

@@ -19,11 +19,12 @@ use super::entry::KeyEntry;
 use super::name::AliasName;
 use super::store_key::StoreRecord;
 use super::stored_policy::StorePolicy;
+use super::subject::SubjectKey;
 use super::usage::Usage;
 use crate::clock::Clock;
 use crate::fork::ForkableState;
 use crate::format::KeyId;
-use crate::store::{Change, Collection, KeyStore, Revision, Sequence, StoreError};
+use crate::store::{Change, Collection, KeyStore, RecordId, Revision, Sequence, StoreError};
 
 pub(super) struct Cache {
     capacity: usize,
@@ -45,6 +46,8 @@ struct Contents {
     aliases: Bounded<AliasName, KeyId>,
     /// One at most, and kept whatever the capacity.
     store_policy: Bounded<(), Arc<StorePolicy>>,
+    /// Nothing where it was changed: what was erased does not stay in memory.
+    subjects: Bounded<RecordId, Option<Arc<SubjectKey>>>,
 }
 
 /// A moment in what was learned: a read that begins at it is kept if it is still the same.
@@ -138,6 +141,36 @@ impl Cache {
         }
     }
 
+    pub(super) fn subject(&self, id: &RecordId) -> Option<Arc<SubjectKey>> {
+        self.read().subjects.get(id).cloned().flatten()
+    }
+
+    /// Keeps the key of a subject that was read, unless something was learned since `epoch`.
+    pub(super) fn keep_subject(
+        &self,
+        epoch: Epoch,
+        id: RecordId,
+        key: &Arc<SubjectKey>,
+        read: Revision,
+    ) {
+        let mut contents = self.write();
+        if contents.epoch == epoch.0 {
+            contents.subjects.put(id, Some(Arc::clone(key)), read);
+        }
+    }
+
+    /// Forgets the keys of subjects that this process has changed.
+    pub(super) fn outdate_subjects(&self, revision: Revision, subjects: &[RecordId]) {
+        if subjects.is_empty() {
+            return;
+        }
+        let mut contents = self.write();
+        contents.epoch = contents.epoch.wrapping_add(1);
+        for id in subjects {
+            contents.forget_subject(id, revision);
+        }
+    }
+
     /// Takes in what this process has committed.
     pub(super) fn committed(
         &self,
@@ -221,6 +254,8 @@ impl Cache {
                 if let Ok(id) = <[u8; 16]>::try_from(id) {
                     contents.keys.outdate(&KeyId::from_bytes(id), revision);
                 }
+            } else if key.collection == Collection::SUBJECTS {
+                contents.forget_subject(&key.id, revision);
             } else if key.collection == Collection::ALIASES
                 && let Ok(name) = std::str::from_utf8(id)
             {
@@ -258,6 +293,13 @@ impl Contents {
             keys: Bounded::new(capacity),
             aliases: Bounded::new(capacity),
             store_policy: Bounded::new(1),
+            subjects: Bounded::new(capacity),
+        }
+    }
+
+    fn forget_subject(&mut self, id: &RecordId, revision: Revision) {
+        if self.subjects.last(id).is_some() {
+            self.subjects.put(id.clone(), None, revision);
         }
     }
 }

@@ -10,6 +10,7 @@ use super::error::KmsError;
 use super::grant::{GrantRecord, KeyGrants};
 use super::name::AliasName;
 use super::record::KeyRecord;
+use super::subject::SubjectRecord;
 use crate::audit::ChangeError;
 use crate::format::KeyId;
 use crate::provider::{KeyHandle, KeyProvider};
@@ -43,6 +44,7 @@ pub(super) struct Unit<'k> {
     transaction: Transaction,
     keys: Vec<(KeyRecord, Option<KeyGrants>)>,
     aliases: Vec<(AliasName, Option<KeyId>)>,
+    subjects: Vec<RecordId>,
 }
 
 impl<'k> Unit<'k> {
@@ -52,6 +54,7 @@ impl<'k> Unit<'k> {
             transaction: Transaction::new(),
             keys: Vec::new(),
             aliases: Vec::new(),
+            subjects: Vec::new(),
         }
     }
 
@@ -115,6 +118,19 @@ impl<'k> Unit<'k> {
         Ok(self)
     }
 
+    /// Writes the record of a subject.
+    pub(super) fn put_subject(
+        mut self,
+        address: RecordKey,
+        expected: Expected,
+        record: &SubjectRecord,
+    ) -> Self {
+        let bytes = self.kms.store_key.codec.encode(&address, record);
+        self.subjects.push(address.id.clone());
+        self.transaction = self.transaction.put(address, expected, bytes);
+        self
+    }
+
     /// Does it all, durably, lets this process know, and returns the keys in the order given.
     /// Commits. `None` when others were faster.
     pub(super) fn commit(self) -> Result<Option<Vec<Arc<KeyEntry>>>, KmsError> {
@@ -151,6 +167,7 @@ impl<'k> Unit<'k> {
             })
             .collect();
         self.kms.cache().committed(revision, &entries, self.aliases);
+        self.kms.cache().outdate_subjects(revision, &self.subjects);
         Ok(entries)
     }
 

@@ -190,13 +190,13 @@ pub enum KmsError {
         version: KeyVersion,
     },
     /// What was to be destroyed is in use.
-    #[error("{} is not destroyed because {inventory} has {uses} messages or headers under it; rewrap them under another key or version first, or say that they may be lost by the call whose name ends in even_if_used", named(*.key, *.version))]
+    #[error("{} is not destroyed because {inventory} needs it for {uses} messages, headers or seeds; rewrap them under another key or version first, or say that they may be lost by the call whose name ends in even_if_used", named(*.key, *.version))]
     InUse {
         /// The key.
         key: KeyId,
         /// The version, if it was not the whole key.
         version: Option<KeyVersion>,
-        /// How many messages and headers for records are under it.
+        /// How many messages and headers for records, or seeds of subjects, are under it.
         uses: u64,
         /// The name of the inventory that found them.
         inventory: String,
@@ -212,6 +212,36 @@ pub enum KmsError {
         inventory: String,
         /// Why it could not tell.
         source: InventoryError,
+    },
+    /// The subject was never created under this key.
+    #[error(
+        "no such subject is under the key {key} in {store}; check its name, or create it with create_subject"
+    )]
+    NoSubject {
+        /// The key.
+        key: KeyId,
+        /// The store's name.
+        store: String,
+    },
+    /// The key of the subject was erased.
+    #[error(
+        "the key {subject} of a subject under the key {key} was erased on {on}; what is under it cannot be opened any more, and to seal anew takes create_subject"
+    )]
+    SubjectErased {
+        /// The key.
+        key: KeyId,
+        /// The id of the subject's key.
+        subject: KeyId,
+        /// When it was erased.
+        on: Timestamp,
+    },
+    /// The proof of an erasure is not one that this store made, or is about another subject.
+    #[error(
+        "this is no proof of an erasure that this store made under the key {key}, or not of that subject; take the proof as erase_subject gave it, and the store that made it"
+    )]
+    InvalidErasureProof {
+        /// The key that it names.
+        key: KeyId,
     },
     /// The version is in a state that forbids it.
     #[error("version {version} of the key {key} is {}", version_advice(*.state))]

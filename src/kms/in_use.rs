@@ -98,7 +98,7 @@ pub(super) enum IfUsed {
 }
 
 impl Inner {
-    /// Refuses what an inventory finds in use.
+    /// Refuses what an inventory finds in use, or the seeds of subjects.
     pub(super) fn check_unused(
         &self,
         key: KeyId,
@@ -107,6 +107,15 @@ impl Inner {
     ) -> Result<(), KmsError> {
         if if_used == IfUsed::Destroy {
             return Ok(());
+        }
+        let uses = self.subjects_under(key, version)?;
+        if uses > 0 {
+            return Err(KmsError::InUse {
+                key,
+                version,
+                uses,
+                inventory: format!("the subjects in {}", self.store.name()),
+            });
         }
         for inventory in self.inventories.all() {
             let uses = inventory.uses(key, version);

@@ -40,7 +40,7 @@ pub struct KmsKeyring {
 }
 
 #[derive(Debug, Clone)]
-enum OwnedSelector {
+pub(super) enum OwnedSelector {
     Id(KeyId),
     Alias(AliasName),
 }
@@ -262,7 +262,7 @@ fn names(entry: &KeyEntry<'_>, key: KeyId) -> bool {
 }
 
 impl OwnedSelector {
-    fn new(key: KeySelector<'_>) -> Result<Self, KmsError> {
+    pub(super) fn new(key: KeySelector<'_>) -> Result<Self, KmsError> {
         match key.selected() {
             Selected::Id(id) => Ok(Self::Id(id)),
             Selected::Alias(name) => AliasName::new(name).map(Self::Alias),
@@ -270,7 +270,7 @@ impl OwnedSelector {
         }
     }
 
-    fn as_selector(&self) -> KeySelector<'_> {
+    pub(super) fn as_selector(&self) -> KeySelector<'_> {
         match self {
             Self::Id(id) => id.into(),
             Self::Alias(name) => name.into(),

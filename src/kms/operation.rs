@@ -17,6 +17,8 @@ pub enum Operation {
     CreateAlias,
     /// Gives somebody a right to use a key.
     CreateGrant,
+    /// Creates the key of a subject. Not an action of AWS.
+    CreateSubject,
     /// Creates a key.
     CreateKey,
     /// Makes a version of a key that is not primary yet. Not an action of AWS.
@@ -31,6 +33,8 @@ pub enum Operation {
     DescribeKey,
     /// Destroys an old version of a key. Not an action of AWS.
     DestroyKeyVersion,
+    /// Tells of a subject. Not an action of AWS.
+    DescribeSubject,
     /// Disables a key.
     DisableKey,
     /// Ends the automatic rotation of a key.
@@ -43,6 +47,8 @@ pub enum Operation {
     Encrypt,
     /// Tells why somebody may do something or may not. Not an action of AWS.
     ExplainAccess,
+    /// Destroys the key of a subject. Not an action of AWS.
+    EraseSubject,
     /// Generates a data key and wraps it.
     GenerateDataKey,
     /// Generates a data key and gives out its wrapped form alone.
@@ -93,6 +99,8 @@ pub enum Operation {
     RetireGrant,
     /// Takes a grant back.
     RevokeGrant,
+    /// Puts the keys of all subjects of a key under its primary version. Not an action of AWS.
+    RewrapSubjects,
     /// Makes a new primary version of a key at once.
     RotateKeyOnDemand,
     /// Schedules the deletion of a key.
@@ -107,6 +115,8 @@ pub enum Operation {
     UpdateAlias,
     /// Changes the description of a key.
     UpdateKeyDescription,
+    /// Tells whether a proof of erasure is genuine. Not an action of AWS.
+    VerifyErasure,
     /// Verifies a signature.
     Verify,
     /// Verifies the audit trail. Not an action of AWS.
@@ -127,6 +137,7 @@ named!(Operation, "operation", {
     CancelKeyDeletion => "CancelKeyDeletion",
     CreateAlias => "CreateAlias",
     CreateGrant => "CreateGrant",
+    CreateSubject => "CreateSubject",
     CreateKey => "CreateKey",
     CreateKeyVersion => "CreateKeyVersion",
     Decrypt => "Decrypt",
@@ -134,12 +145,14 @@ named!(Operation, "operation", {
     DeleteImportedKeyMaterial => "DeleteImportedKeyMaterial",
     DescribeKey => "DescribeKey",
     DestroyKeyVersion => "DestroyKeyVersion",
+    DescribeSubject => "DescribeSubject",
     DisableKey => "DisableKey",
     DisableKeyRotation => "DisableKeyRotation",
     EnableKey => "EnableKey",
     EnableKeyRotation => "EnableKeyRotation",
     Encrypt => "Encrypt",
     ExplainAccess => "ExplainAccess",
+    EraseSubject => "EraseSubject",
     GenerateDataKey => "GenerateDataKey",
     GenerateDataKeyWithoutPlaintext => "GenerateDataKeyWithoutPlaintext",
     GenerateMac => "GenerateMac",
@@ -165,6 +178,7 @@ named!(Operation, "operation", {
     RekeyRoot => "RekeyRoot",
     RetireGrant => "RetireGrant",
     RevokeGrant => "RevokeGrant",
+    RewrapSubjects => "RewrapSubjects",
     RotateKeyOnDemand => "RotateKeyOnDemand",
     ScheduleKeyDeletion => "ScheduleKeyDeletion",
     Sign => "Sign",
@@ -172,6 +186,7 @@ named!(Operation, "operation", {
     UntagResource => "UntagResource",
     UpdateAlias => "UpdateAlias",
     UpdateKeyDescription => "UpdateKeyDescription",
+    VerifyErasure => "VerifyErasure",
     Verify => "Verify",
     VerifyAuditTrail => "VerifyAuditTrail",
     VerifyMac => "VerifyMac",
@@ -186,7 +201,11 @@ impl Operation {
     pub const fn usage(self) -> Option<KeyUsage> {
         match self {
             Self::CreateKeyVersion
+            | Self::CreateSubject
             | Self::Decrypt
+            | Self::DescribeSubject
+            | Self::EraseSubject
+            | Self::RewrapSubjects
             | Self::DestroyKeyVersion
             | Self::DisableKeyRotation
             | Self::EnableKeyRotation

@@ -171,6 +171,11 @@ impl<'a> AuthorisedKey<'a> {
         }
     }
 
+    /// The KMS, by whoever may act.
+    pub(super) fn kms(&self) -> &Acting<'a> {
+        &self.acting
+    }
+
     pub(crate) fn id(&self) -> KeyId {
         self.entry.id()
     }

@@ -106,17 +106,20 @@ const fn row(operation: Operation) -> Option<[Rule; 5]> {
         Op::CancelKeyDeletion               => [X, X, V, X, X],
         Op::CreateAlias                     => [V, V, X, V, V],
         Op::CreateGrant                     => [V, X, X, X, V],
+        Op::CreateSubject                   => [V, X, X, X, X],
         Op::CreateKeyVersion                => [P, X, X, P, X],
         Op::Decrypt                         => [V, X, X, X, X],
         Op::DeleteAlias                     => [V, V, V, V, V],
         Op::DeleteImportedKeyMaterial       => [E, E, E, V, X],
         Op::DescribeKey                     => [V, V, V, V, V],
         Op::DestroyKeyVersion               => [P, P, X, X, X],
+        Op::DescribeSubject                 => [V, V, V, V, V],
         Op::DisableKey                      => [V, V, X, X, V],
         Op::DisableKeyRotation              => [P, X, X, P, X],
         Op::EnableKey                       => [V, V, X, X, V],
         Op::EnableKeyRotation               => [P, X, X, P, X],
         Op::Encrypt                         => [V, X, X, X, X],
+        Op::EraseSubject                    => [V, V, V, V, V],
         Op::GenerateDataKey                 => [V, X, X, X, X],
         Op::GenerateDataKeyWithoutPlaintext => [V, X, X, X, X],
         Op::GenerateMac                     => [V, X, X, X, X],
@@ -135,6 +138,7 @@ const fn row(operation: Operation) -> Option<[Rule; 5]> {
         Op::ReEncryptTo                     => [V, X, X, X, X],
         Op::RetireGrant                     => [V, V, V, V, V],
         Op::RevokeGrant                     => [V, V, V, V, V],
+        Op::RewrapSubjects                  => [V, X, X, X, X],
         Op::RotateKeyOnDemand               => [P, X, X, P, X],
         Op::ScheduleKeyDeletion             => [V, V, X, V, V],
         Op::Sign                            => [V, X, X, X, X],
@@ -157,6 +161,7 @@ const fn row(operation: Operation) -> Option<[Rule; 5]> {
         | Op::DeleteExpiredKeyMaterial
         | Op::RotateKey
         | Op::BackUp
+        | Op::VerifyErasure
         | Op::RekeyRoot => return None,
     })
 }

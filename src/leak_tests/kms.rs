@@ -69,6 +69,16 @@ fn every_error_of_a_kms() {
             on: Timestamp::UNIX_EPOCH,
         },
         KmsError::PrimaryVersion { key, version },
+        KmsError::NoSubject {
+            key,
+            store: store(),
+        },
+        KmsError::SubjectErased {
+            key,
+            subject: key,
+            on: Timestamp::UNIX_EPOCH,
+        },
+        KmsError::InvalidErasureProof { key },
         KmsError::InUse {
             key,
             version: Some(version),
@@ -288,6 +298,9 @@ fn assert_listed(error: &KmsError) {
         | KmsError::InvalidVersionState { .. }
         | KmsError::VersionDestroyed { .. }
         | KmsError::PrimaryVersion { .. }
+        | KmsError::NoSubject { .. }
+        | KmsError::SubjectErased { .. }
+        | KmsError::InvalidErasureProof { .. }
         | KmsError::InUse { .. }
         | KmsError::Inventory { .. }
         | KmsError::PendingVersion { .. }

@@ -30,6 +30,9 @@ impl Collection {
     /// Policies, by key id.
     pub const POLICIES: Self = Self::known(b"policies");
 
+    /// Subjects and their seeds, by a digest of their names.
+    pub const SUBJECTS: Self = Self::known(b"subjects");
+
     /// Takes a name.
     ///
     /// # Errors
@@ -117,6 +120,12 @@ impl RecordId {
 impl From<[u8; 16]> for RecordId {
     fn from(bytes: [u8; 16]) -> Self {
         Self(SmallVec::from_buf(bytes))
+    }
+}
+
+impl From<[u8; 32]> for RecordId {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(SmallVec::from_slice(&bytes))
     }
 }
 

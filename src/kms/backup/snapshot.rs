@@ -14,12 +14,13 @@ use crate::provider::{KeyHandle, KeyProvider, ProviderError, SoftwareKeyProvider
 use crate::store::{Collection, KeyStore, Record, RecordKey, StoreError};
 
 /// What is backed up.
-pub(super) const COLLECTIONS: [Collection; 5] = [
+pub(super) const COLLECTIONS: [Collection; 6] = [
     Collection::META,
     Collection::KEYS,
     Collection::ALIASES,
     Collection::GRANTS,
     Collection::POLICIES,
+    Collection::SUBJECTS,
 ];
 
 const FEED_PAGE: usize = 1000;
@@ -60,6 +61,10 @@ impl Snapshot {
             }
             since = changes.through;
         }
+    }
+
+    pub(super) fn leave_out(&mut self, collection: Collection) {
+        self.0.retain(|address, _| address.collection != collection);
     }
 
     pub(super) fn into_records(self) -> BTreeMap<RecordKey, Record> {

@@ -19,17 +19,20 @@ const TABLE: &str = "
 CancelKeyDeletion                   x       x           +              x           x
 CreateAlias                         +       +           x              +           +
 CreateGrant                         +       x           x              x           +
+CreateSubject                       +       x           x              x           x     *
 CreateKeyVersion                    p       x           x              x           x     *
 Decrypt                             +       x           x              x           x
 DeleteAlias                         +       +           +              +           +
 DeleteImportedKeyMaterial           e       e           e              +           x     *
 DescribeKey                         +       +           +              +           +
 DestroyKeyVersion                   p       p           x              x           x     *
+DescribeSubject                     +       +           +              +           +     *
 DisableKey                          +       +           x              x           +
 DisableKeyRotation                  p       x           x              x           x
 EnableKey                           +       +           x              x           +
 EnableKeyRotation                   p       x           x              x           x
 Encrypt                             +       x           x              x           x
+EraseSubject                        +       +           +              +           +     *
 GenerateDataKey                     +       x           x              x           x
 GenerateDataKeyWithoutPlaintext     +       x           x              x           x
 GenerateMac                         +       x           x              x           x     *
@@ -48,6 +51,7 @@ ReEncryptFrom                       +       x           x              x        
 ReEncryptTo                         +       x           x              x           x
 RetireGrant                         +       +           +              +           +
 RevokeGrant                         +       +           +              +           +
+RewrapSubjects                      +       x           x              x           x     *
 RotateKeyOnDemand                   p       x           x              x           x     *
 ScheduleKeyDeletion                 +       +           x              +           +
 Sign                                +       x           x              x           x     *
