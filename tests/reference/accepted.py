@@ -21,6 +21,7 @@ def vectors() -> list[dict]:
         *shared_data_keys(),
         *passphrases(),
         *other_recipients(),
+        subject_copy(),
         *pads(),
         *record_headers(),
         *two_data_keys(),
@@ -219,6 +220,12 @@ def other_recipients() -> list[dict]:
             retry,
         ),
     ]
+
+
+def subject_copy() -> dict:
+    entry = WrappedKey(Tag.SUBJECT, drawn("tag 8", "key id and subject", 32) + drawn("tag 8", "wrapped", 48))
+    comment = "A copy under the key of a subject of a KMS key, tag 8."
+    return accepted("tag_subject", comment, Sealing("tag_subject", before=(entry,)))
 
 
 def pads() -> list[dict]:

@@ -137,6 +137,8 @@ def entry_layouts() -> list[dict]:
         ("tag_4_version_zero", "Key version 0 under tag 4.", Tag.KMS_TOKEN, key_id + b"\0\x01" + wrapped),
         ("tag_4_mechanism_zero", "Mechanism 0 under tag 4.", Tag.KMS_TOKEN, key_id + b"\x01\0" + wrapped),
         ("tag_4_nothing_wrapped", "No wrapped bytes under tag 4.", Tag.KMS_TOKEN, key_id + b"\x01\x01"),
+        ("tag_8_one_byte_less", "A subject's copy of 47 bytes.", Tag.SUBJECT, 2 * key_id + wrapped[:-1]),
+        ("tag_8_one_byte_more", "A subject's copy of 49 bytes.", Tag.SUBJECT, 2 * key_id + wrapped + b"\0"),
         ("tag_127_empty_name", "A provider without a name.", Tag.NAMED, b"\0\x01r" + wrapped),
         ("tag_127_name_with_space", "A space in a provider's name.", Tag.NAMED, b"\x03a b\x01r" + wrapped),
         ("tag_127_name_not_ascii", "A provider's name is ASCII.", Tag.NAMED, b"\x02\xc3\xa9\x01r" + wrapped),
@@ -182,7 +184,7 @@ def entry_lists() -> list[dict]:
 def pads_and_header_limit() -> list[dict]:
     nonzero = Sealing("pad_nonzero", pad=8)
     longest = tuple(WrappedKey(tag, drawn("header_over_limit", f"entry {tag}", 16383)) for tag in (101, 102, 103))
-    last = WrappedKey(8, drawn("header_over_limit", "entry 8", 16274))
+    last = WrappedKey(104, drawn("header_over_limit", "entry 104", 16274))
     over = Sealing("header_over_limit", b"", after=(*longest, last))
     return [
         refused(

@@ -26,6 +26,7 @@ class Tag(IntEnum):
     X25519 = 5
     X_WING = 6
     SHARE = 7
+    SUBJECT = 8
     NAMED = 127
 
 
@@ -173,6 +174,8 @@ def has_known_layout(tag: int, entry: bytes) -> bool:
                 return len(entry) == KEY_ID_LEN + 32 + WRAPPED_LEN
             case Tag.X_WING:
                 return len(entry) == KEY_ID_LEN + 1120 + WRAPPED_LEN
+            case Tag.SUBJECT:
+                return len(entry) == 2 * KEY_ID_LEN + WRAPPED_LEN
             case Tag.SHARE:
                 threshold, shares, number = reader.take(SHARE_LEN)[KEY_ID_LEN:]
                 inner = reader.byte()
