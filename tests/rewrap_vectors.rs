@@ -142,7 +142,9 @@ fn rewraps_give_the_same_bytes() {
 #[test]
 fn the_journal_makes_files_whole() {
     let vectors = vectors();
-    let Vectors { rewraps, journal, .. } = &vectors;
+    let Vectors {
+        rewraps, journal, ..
+    } = &vectors;
     let keyring = MultiKeyring::new(rewraps.keyring(0)).opening_also(rewraps.keyring(1));
     let envelope = Envelope::new(keyring);
     for overwrite in &journal.overwrites {
@@ -150,7 +152,10 @@ fn the_journal_makes_files_whole() {
         for other in &journal.overwrites {
             let path = directory.path().join(&other.name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let case = rewraps.cases.iter().find(|case| case.message.starts_with(&other.old));
+            let case = rewraps
+                .cases
+                .iter()
+                .find(|case| case.message.starts_with(&other.old));
             let mut message = from_hex(&case.unwrap().message);
             if other.name == overwrite.name {
                 let new = from_hex(&other.new);
@@ -189,14 +194,21 @@ fn the_subject_opens_and_its_proof_verifies() {
     let kms = Kms::open(store, provider).unwrap().as_principal("reader");
     let envelope = Envelope::new(kms.subject_keyring(vector.key, &vector.name).unwrap());
     let context = EncryptionContext::new(vector.context).unwrap();
-    let opened = envelope.decrypt(&from_hex(&vector.sealed), &context).unwrap();
+    let opened = envelope
+        .decrypt(&from_hex(&vector.sealed), &context)
+        .unwrap();
     assert_eq!(*opened, *vector.plaintext.as_bytes());
     let refused = envelope.decrypt(&from_hex(&vector.erased), &context);
-    let Err(Error::Kms(error)) = refused else { panic!("{refused:?}") };
+    let Err(Error::Kms(error)) = refused else {
+        panic!("{refused:?}")
+    };
     assert!(matches!(*error, KmsError::SubjectErased { .. }), "{error}");
 
     let told = kms.describe_subject(vector.key, &vector.name).unwrap();
-    assert_eq!(serde_json::to_value(&told.erasures[0]).unwrap(), vector.proof);
+    assert_eq!(
+        serde_json::to_value(&told.erasures[0]).unwrap(),
+        vector.proof
+    );
     let proof: ErasureProof = serde_json::from_value(vector.proof).unwrap();
     kms.verify_erasure(&proof, Some(&vector.name)).unwrap();
 }
