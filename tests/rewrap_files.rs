@@ -373,3 +373,26 @@ fn the_journal_of_a_directory_is_gone_on_with_first() {
         .run_directory(directory.path(), |_| Some(context()));
     assert!(matches!(busy, Err(RewrapFileError::Busy { .. })));
 }
+
+#[cfg(unix)]
+#[test]
+fn links_that_somebody_put_there_are_not_followed() {
+    let (directory, path, ..) = one_sealed();
+    let victim = directory.path().join("victim");
+    for (suffix, change) in [
+        (".waxseal-new", Rewrap::keeping().add_key(keyring(2))),
+        (
+            JOURNAL,
+            Rewrap::to(keyring(3)).remove_key(keyring(2).key().clone()),
+        ),
+    ] {
+        fs::write(&victim, "").unwrap();
+        let link = path.with_file_name(format!("f4{suffix}"));
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        let done = rewrap_file(&path, &envelope(1), &context(), &change);
+        assert_eq!(done.is_ok(), suffix != JOURNAL, "{done:?}");
+        assert_eq!(fs::read(&victim).unwrap(), b"");
+        let message = fs::read(&path).unwrap();
+        assert!(envelope(1).decrypt(&message, &context()).is_ok());
+    }
+}

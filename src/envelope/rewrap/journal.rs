@@ -64,6 +64,9 @@ impl Journal {
     /// Opens the journal at a path for one who is to write it, and finishes what it says was begun;
     /// gives the number of headers that this made whole.
     pub(super) fn open(path: PathBuf, keys: &Keys<'_>) -> Result<(Self, u64), RewrapFileError> {
+        if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Err(RewrapFileError::NoJournal { path });
+        }
         let file = open_locked(&path, OpenOptions::new().create(true).truncate(false))?;
         let directory = path.parent().unwrap_or(Path::new("")).to_owned();
         let journal = Self {

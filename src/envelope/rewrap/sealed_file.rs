@@ -105,11 +105,12 @@ impl SealedFile {
     }
 
     fn write_copy(&self, rewrapped: &Rewrapped, copy_path: &Path) -> io::Result<u64> {
-        let mut copy = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(copy_path)?;
+        // One that an interrupted rewrap left; or a link that somebody put there, which is not followed.
+        match fs::remove_file(copy_path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut copy = File::create_new(copy_path)?;
         copy.set_permissions(self.file.metadata()?.permissions())?;
         copy.write_all(&rewrapped.header)?;
         let mut body = &self.file;
