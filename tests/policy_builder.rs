@@ -182,6 +182,13 @@ fn what_is_missing_or_wrong_is_refused() {
             PolicyProblem::Both { .. }
         ));
     }
+    for name in ["*", "svc:*", "a?"] {
+        let wildcard = Statement::allow().principal(name).all_actions();
+        assert_eq!(
+            built(wildcard).unwrap_err(),
+            PolicyProblem::PrincipalWildcard
+        );
+    }
     for name in ["", "*", "ten*", "${aws:PrincipalArn}"] {
         let key = ConditionKey::EncryptionContext(name.into());
         let refused = built(allow().when(Condition::equals(key, "x"))).unwrap_err();

@@ -255,11 +255,8 @@ impl Policy {
     /// [`PolicyError`] for a principal that a policy cannot name: one that is empty or has `*` or
     /// `?` in its name.
     pub fn all_to(principal: &str) -> Result<Self, PolicyError> {
-        // `*` would be everybody, and here it is a name.
-        if principal.contains('*') {
-            return Err(PolicyProblem::PrincipalWildcard.at(Place::TOP));
-        }
-        Self::new(Draft::all_to(principal))
+        let statement = Statement::allow().principal(principal).all_actions();
+        Self::builder().statement(statement).build()
     }
 
     fn new(draft: Draft) -> Result<Self, PolicyError> {

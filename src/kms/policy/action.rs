@@ -32,6 +32,10 @@ impl ActionSet {
         Self(self.0 | other.0)
     }
 
+    pub(super) const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     pub(super) const fn complement(self) -> Self {
         Self(Self::ALL.0 & !self.0)
     }

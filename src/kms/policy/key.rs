@@ -186,6 +186,8 @@ const KEYS: ActionSet = {
         }
         rest = after;
     }
+    // The aliases that are listed are those of all keys.
+    let keys = keys.intersection(ActionSet::of(&[Operation::ListAliases]).complement());
     // What is done to a key when it is due is done to a key.
     keys.union(ActionSet::of(&[
         Operation::DeleteKey,

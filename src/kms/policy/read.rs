@@ -56,10 +56,12 @@ fn read_statement(json: Json, place: &Place<'_>) -> Result<Statement, PolicyErro
         Some(sid) => Some(text(sid, &place.member("Sid"))?),
         None => None,
     };
+    let principals = members.one_of("Principal", "NotPrincipal", place, principals)?;
     Ok(Statement {
         sid,
         effect,
-        principals: members.one_of("Principal", "NotPrincipal", place, principals)?,
+        everybody: !principals.all_but && principals.items.iter().any(|name| name == ALL),
+        principals,
         actions: members.one_of("Action", "NotAction", place, texts)?,
         resources: Some(members.one_of("Resource", "NotResource", place, texts)?),
         conditions: match members.take("Condition") {
@@ -251,21 +253,6 @@ impl Members {
                 items: read(named, &place.member(all_but))?,
             }),
             (None, None) => Err(PolicyProblem::Missing { member: these }.at(place)),
-        }
-    }
-}
-
-impl Draft {
-    /// A policy that allows one principal everything.
-    pub(super) fn all_to(principal: &str) -> Self {
-        Self {
-            id: None,
-            statements: vec![
-                Statement::allow()
-                    .principal(principal)
-                    .all_actions()
-                    .resources([ALL]),
-            ],
         }
     }
 }

@@ -54,6 +54,7 @@ impl Rule {
         let Statement {
             sid,
             effect,
+            everybody,
             principals,
             actions,
             resources,
@@ -67,7 +68,7 @@ impl Rule {
             sid: sid.as_deref().map(Arc::from),
             effect: *effect,
             actions: action_set,
-            principals: read_principals(principals, *effect, place)?,
+            principals: read_principals(principals, *everybody, *effect, place)?,
             resources: read_resources(resources.as_ref(), place)?,
             checks: read_conditions(conditions, action_set, place)?,
             all_actions_but: actions.all_but,
@@ -210,6 +211,7 @@ fn read_actions(actions: &Named, place: &Place<'_>) -> Result<ActionSet, PolicyE
 
 fn read_principals(
     principals: &Named,
+    everybody: bool,
     effect: Effect,
     place: &Place<'_>,
 ) -> Result<Principals, PolicyError> {
@@ -217,11 +219,11 @@ fn read_principals(
     if principals.all_but && effect == Effect::Allow {
         return Err(PolicyProblem::AllowNotPrincipal.at(place));
     }
-    let mut everybody = false;
     for (index, name) in principals.items.iter().enumerate() {
-        if name == ALL && !principals.all_but {
-            everybody = true;
-        } else if name.contains(['*', '?']) {
+        if name == ALL && everybody {
+            continue;
+        }
+        if name.contains(['*', '?']) {
             return Err(PolicyProblem::PrincipalWildcard.at(place.item(index)));
         } else if name.is_empty() {
             return Err(PolicyProblem::Empty.at(place.item(index)));

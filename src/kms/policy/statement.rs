@@ -33,6 +33,8 @@ named!(Effect, "effect", {
 pub struct Statement {
     pub(super) sid: Option<String>,
     pub(super) effect: Effect,
+    /// `*` among the principals was meant, and is not a name.
+    pub(super) everybody: bool,
     pub(super) principals: Named,
     pub(super) actions: Named,
     /// Nothing said is all of them.
@@ -74,6 +76,7 @@ impl Statement {
         Self {
             sid: None,
             effect,
+            everybody: false,
             principals: Named::default(),
             actions: Named::default(),
             resources: None,
@@ -98,8 +101,9 @@ impl Statement {
         self
     }
 
-    /// It is about everybody.
-    pub fn everybody(self) -> Self {
+    /// It is about everybody. A principal that is called `*` is refused: only this says so.
+    pub fn everybody(mut self) -> Self {
+        self.everybody = true;
         self.principal(ALL)
     }
 
