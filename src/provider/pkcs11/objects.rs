@@ -12,6 +12,8 @@ use cryptoki::session::Session;
 use super::error::Pkcs11Error;
 use super::failure::Failure;
 
+const LOOKS: usize = 3;
+
 /// A key of the token, by what it is and its `CKA_ID`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct KeyName {
@@ -51,18 +53,26 @@ impl KeyName {
     }
 
     /// Finds it: exactly one key must be it.
+    ///
+    /// That it is not there is believed when it was seen three times, with other keys there each
+    /// time: between any two calls others may log out and in again.
     pub(super) fn find(&self, session: &Session) -> Result<ObjectHandle, Failure> {
-        let id = Attribute::Id(self.id.to_vec());
-        let found = session.find_objects(&[self.class(), Attribute::Token(true), id])?;
-        match found[..] {
-            [key] => Ok(key),
-            [] if self.is_alone_missing(session)? => Err(Failure::NotFound),
-            [] => Err(Failure::NothingFound),
-            _ => Err(Failure::Runtime(Pkcs11Error::SeveralKeys {
-                id: self.to_string(),
-                count: found.len(),
-            })),
+        for _ in 0..LOOKS {
+            let id = Attribute::Id(self.id.to_vec());
+            let found = session.find_objects(&[self.class(), Attribute::Token(true), id])?;
+            match found[..] {
+                [key] => return Ok(key),
+                [] if self.is_alone_missing(session)? => {}
+                [] => return Err(Failure::NothingFound),
+                _ => {
+                    return Err(Failure::Runtime(Pkcs11Error::SeveralKeys {
+                        id: self.to_string(),
+                        count: found.len(),
+                    }));
+                }
+            }
         }
+        Err(Failure::NotFound)
     }
 
     /// Whether the token shows other keys of the kind, as one does that works.

@@ -363,7 +363,11 @@ impl Lease<'_> {
         let session = match self.access {
             Access::ReadOnly => context.open_ro_session(self.token.slot),
             Access::ReadWrite => context.open_rw_session(self.token.slot),
-        }?;
+        };
+        let session = session.map_err(|error| match error {
+            Error::Pkcs11(RvError::SessionReadWriteSoExists, _) => self.token.security_officer(),
+            other => other.into(),
+        })?;
         self.connection.log_in(&session, &self.token)?;
         Ok(session)
     }
