@@ -12,7 +12,7 @@ mod softhsm;
 use std::path::{Path, PathBuf};
 
 pub use kryoptic::{FULL, KEY_WRAP_ONLY, MAC_ONLY, OAEP_ONLY};
-pub use process::run;
+pub use process::{child, here, run};
 pub use shim::Shim;
 
 pub const PIN: &str = "pin-2718281828";
@@ -41,13 +41,19 @@ pub struct Tokens {
 impl Tokens {
     /// SoftHSM's module, with an initialised token [`SOFTHSM`].
     pub fn softhsm(&self) -> PathBuf {
-        self.softhsm_token(SOFTHSM);
+        if is_empty(&self.softhsm_store()) {
+            self.softhsm_token(SOFTHSM);
+        }
         softhsm::module()
     }
 
     /// One more token in SoftHSM, under any label.
     pub fn softhsm_token(&self, label: &str) {
-        softhsm::init_token(label);
+        self.softhsm_token_with_pin(label, PIN);
+    }
+
+    pub fn softhsm_token_with_pin(&self, label: &str, pin: &str) {
+        softhsm::init_token(label, pin);
     }
 
     /// Where SoftHSM keeps its tokens.
@@ -58,7 +64,9 @@ impl Tokens {
     /// Kryoptic's module, with four initialised tokens: [`FULL`] and those that can do little.
     pub fn kryoptic(&self) -> PathBuf {
         let module = kryoptic::module();
-        kryoptic::init_tokens(&module);
+        if !self.path("full.sql").exists() {
+            kryoptic::init_tokens(&module);
+        }
         module
     }
 
@@ -91,4 +99,8 @@ impl Tokens {
             .unwrap();
         path
     }
+}
+
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).unwrap().next().is_none()
 }

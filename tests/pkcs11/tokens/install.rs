@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "softhsm2",
     "opensc",
     "libclang-dev",
     "libssl-dev",
     "libsqlite3-dev",
     "pkg-config",
+    "strace",
 ];
 
 const SOFTHSM_MODULES: [&str; 6] = [
@@ -57,7 +58,7 @@ pub fn softhsm_module() -> Option<PathBuf> {
 
 /// The first thing that is missing.
 fn missing() -> Option<&'static str> {
-    let programs = ["softhsm2-util", "pkcs11-tool", "pkg-config"];
+    let programs = ["softhsm2-util", "pkcs11-tool", "pkg-config", "strace"];
     if softhsm_module().is_none() {
         return Some("the module of SoftHSM");
     }

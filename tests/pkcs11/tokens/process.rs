@@ -17,17 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs `body` in a child process that has a folder and no tokens yet.
 pub fn run(module: &str, name: &str, body: impl FnOnce(&Tokens)) {
-    if let Some(directory) = std::env::var_os(DIRECTORY) {
-        return body(&Tokens {
-            directory: PathBuf::from(directory),
-        });
+    if let Some(tokens) = here() {
+        return body(&tokens);
     }
     install::everything();
     let directory = tempfile::tempdir().unwrap();
-    let (_, module) = module.split_once("::").unwrap_or_default();
     let child = Command::new(std::env::current_exe().unwrap())
-        .args([&format!("{module}::{name}"), "--exact", "--include-ignored"])
-        .args(["--nocapture", "--test-threads=1"])
+        .args(arguments(module, name))
         .env(DIRECTORY, directory.path())
         .envs(softhsm::configure(directory.path()))
         .envs(kryoptic::configure(directory.path()))
@@ -38,10 +34,41 @@ pub fn run(module: &str, name: &str, body: impl FnOnce(&Tokens)) {
         .spawn()
         .unwrap();
     let (ended, printed) = wait(child);
+    eprint!("{printed}");
     assert!(
         printed.contains("test result: ok. 1 passed"),
-        "{name}: {ended}\n{printed}"
+        "{name}: {ended}"
     );
+}
+
+/// The tokens of this process, if it is a child.
+pub fn here() -> Option<Tokens> {
+    let directory = std::env::var_os(DIRECTORY)?;
+    Some(Tokens {
+        directory: PathBuf::from(directory),
+    })
+}
+
+/// A command that runs one test of this binary again, on the tokens of the running test.
+pub fn child(module: &str, name: &str, tokens: &Tokens) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(arguments(module, name))
+        .env(DIRECTORY, &tokens.directory);
+    command
+}
+
+fn arguments(module: &str, name: &str) -> [String; 5] {
+    let (_, module) = module.split_once("::").unwrap_or_default();
+    let name = format!("{module}::{name}");
+    let [exact, all, output, threads] = [
+        "--exact",
+        "--include-ignored",
+        "--nocapture",
+        "--test-threads=1",
+    ]
+    .map(str::to_owned);
+    [name, exact, all, output, threads]
 }
 
 /// How the child ended, and what it printed.

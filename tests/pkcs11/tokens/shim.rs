@@ -21,15 +21,31 @@ pub struct Shim {
 impl Shim {
     pub fn new(directory: &Path, module: &Path, rules: &[&str]) -> Self {
         let number = std::fs::read_dir(directory).unwrap().count();
-        let path = directory.join(format!("shim-{number}.so"));
-        std::fs::copy(std::env::var_os(MODULE).unwrap(), &path).unwrap();
+        Self::new_at(&directory.join(format!("shim-{number}.so")), module, rules)
+    }
+
+    pub fn new_at(path: &Path, module: &Path, rules: &[&str]) -> Self {
+        std::fs::copy(std::env::var_os(MODULE).unwrap(), path).unwrap();
         let shim = Self {
-            log: path.with_extension("log"),
+            path: path.to_owned(),
             module: module.to_owned(),
-            path,
+            log: path.with_extension("log"),
         };
         shim.obey(rules);
         shim
+    }
+
+    /// One that was made before, by this process or another.
+    pub fn at(path: &Path) -> Self {
+        let control = std::fs::read_to_string(path.with_extension("so.control")).unwrap();
+        let module = control
+            .lines()
+            .find_map(|line| line.strip_prefix("module "));
+        Self {
+            log: path.with_extension("log"),
+            module: module.unwrap().into(),
+            path: path.to_owned(),
+        }
     }
 
     /// From the next call on, these rules and no others.

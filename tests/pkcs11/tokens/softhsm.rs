@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{PIN, SO_PIN, install};
+use super::{SO_PIN, install};
 
 /// Writes the configuration, and returns the variable that names it.
 pub fn configure(directory: &Path) -> [(&'static str, PathBuf); 1] {
@@ -27,10 +27,10 @@ pub fn module() -> PathBuf {
 }
 
 /// Makes a token; its slot number is SoftHSM's choice.
-pub fn init_token(label: &str) {
+pub fn init_token(label: &str, pin: &str) {
     let output = Command::new("softhsm2-util")
         .args(["--init-token", "--free", "--label", label])
-        .args(["--so-pin", SO_PIN, "--pin", PIN])
+        .args(["--so-pin", SO_PIN, "--pin", pin])
         .output()
         .unwrap();
     assert!(output.status.success(), "softhsm2-util: {output:?}");

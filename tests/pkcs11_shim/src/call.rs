@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cryptoki_sys::{CK_RV, CK_ULONG, CKR_OK, CKR_SESSION_COUNT};
 
-use crate::plan;
+use crate::{loss, plan};
 
 /// Held shared by calls, and alone by those that take sessions from others.
 static RUNNING: RwLock<()> = RwLock::new(());
@@ -19,7 +19,16 @@ static SESSIONS: AtomicUsize = AtomicUsize::new(0);
 
 /// Calls `forward`, unless the plan has something else for this call.
 pub fn call(function: &'static str, forward: impl FnOnce() -> CK_RV) -> CK_RV {
-    let (fault, delay) = plan::with(|plan| (plan.fault(function, false), plan.delay(function)));
+    let (fault, delay, loss) = plan::with(|plan| {
+        let fault = plan.fault(function, false);
+        (fault, plan.delay(function), plan.loss())
+    });
+    if let Some(lost) = loss {
+        let _guard = RUNNING.write().unwrap_or_else(PoisonError::into_inner);
+        SESSIONS.store(0, Ordering::SeqCst);
+        loss::happens(lost);
+        log("lost", CKR_OK);
+    }
     if let Some(milliseconds) = delay {
         sleep(Duration::from_millis(milliseconds));
     }

@@ -13,6 +13,7 @@ mod call;
 mod forward;
 mod gcm;
 mod lists;
+mod loss;
 mod plan;
 mod real;
 

@@ -11,6 +11,9 @@
 //!                                 and not for questions about lengths
 //! delay FUNCTION MILLISECONDS
 //! sessions N                      the limit of open sessions
+//! lose sessions EVERY N           at every EVERYth call all sessions are closed before it, N times
+//! lose module EVERY N             the module is finalised and initialised, likewise
+//! lose everything EVERY N         the module is finalised, likewise
 //! hide MECHANISM                  the module does not have it
 //! alias MECHANISM REAL            the module has MECHANISM, which is REAL
 //! iv MODE                         who makes IVs of AES-GCM: caller, returned, returned-at-init, zero,
@@ -38,6 +41,7 @@ pub struct Plan {
     pub lengths: Vec<(String, i64)>,
     pub delays: Vec<(String, u64)>,
     pub sessions: Option<usize>,
+    pub losses: Vec<Loss>,
     pub hidden: Vec<CK_MECHANISM_TYPE>,
     pub aliases: Vec<(CK_MECHANISM_TYPE, CK_MECHANISM_TYPE)>,
     pub iv: IvMode,
@@ -52,6 +56,20 @@ pub struct Fault {
     pub late: bool,
     pub skip: u64,
     pub times: u64,
+}
+
+pub struct Loss {
+    pub of: Lost,
+    every: u64,
+    calls: u64,
+    times: u64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Lost {
+    Sessions,
+    Module,
+    Everything,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -142,6 +160,17 @@ impl Plan {
                     .push((function.into(), milliseconds.parse().ok()?));
             }
             ["sessions", limit] => self.sessions = Some(limit.parse().ok()?),
+            ["lose", what, every, times] => self.losses.push(Loss {
+                of: match what {
+                    "sessions" => Lost::Sessions,
+                    "module" => Lost::Module,
+                    "everything" => Lost::Everything,
+                    _ => return None,
+                },
+                every: every.parse().ok()?,
+                calls: 0,
+                times: times.parse().ok()?,
+            }),
             ["hide", mechanism] => self.hidden.push(number(mechanism)?),
             ["alias", mechanism, real] => {
                 self.aliases.push((number(mechanism)?, number(real)?));
@@ -177,6 +206,18 @@ impl Plan {
         }
         fault.times -= 1;
         Some(fault.code)
+    }
+
+    /// What is lost before this call, if anything is.
+    pub fn loss(&mut self) -> Option<Lost> {
+        let loss = self.losses.iter_mut().find(|loss| loss.times > 0)?;
+        loss.calls += 1;
+        if loss.calls < loss.every {
+            return None;
+        }
+        loss.calls = 0;
+        loss.times -= 1;
+        Some(loss.of)
     }
 
     pub fn delay(&self, function: &str) -> Option<u64> {
