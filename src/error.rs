@@ -4,7 +4,7 @@ use std::io;
 
 use crate::envelope::HeaderStoreError;
 use crate::format::{FormatError, HeaderId, InvalidEntry, KeyReference, LimitExceeded};
-use crate::keyring::{InvalidRecipientKey, OpenReport};
+use crate::keyring::{InvalidRecipientKey, NotAnswered, OpenReport};
 use crate::kms::KmsError;
 use crate::provider::ProviderError;
 use crate::rng::RandomError;
@@ -96,6 +96,9 @@ pub enum Error {
     /// The keyring and its provider do not fit together.
     #[error(transparent)]
     Entry(#[from] InvalidEntry),
+    /// A keyring gave no answer in time, or none at all.
+    #[error(transparent)]
+    NotAnswered(#[from] NotAnswered),
     /// The public key of a recipient is none.
     #[error(transparent)]
     Recipient(#[from] InvalidRecipientKey),
@@ -130,6 +133,7 @@ impl Error {
         match self {
             Self::Provider(error) => error.is_retryable(),
             Self::Kms(error) => error.is_retryable(),
+            Self::NotAnswered(_) => true,
             Self::NotOpened { report, source } => report.is_retryable() || source.is_retryable(),
             _ => false,
         }

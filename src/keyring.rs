@@ -2,6 +2,7 @@
 
 mod caching;
 mod discovery;
+mod fallback;
 mod multi;
 mod recipient;
 mod report;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 pub use caching::{CacheCounters, CacheLimits, CacheStats, CachingKeyring};
 pub use discovery::DiscoveryKeyring;
+pub use fallback::{FallbackKeyring, FallbackLimits, NotAnswered, WhyNotAnswered};
 pub use multi::MultiKeyring;
 pub use recipient::{
     InvalidRecipientKey, RecipientAlgorithm, RecipientKeyring, RecipientOpener,

@@ -338,6 +338,7 @@ fn assert_listed(error: &Error) {
         | Error::NotOpened { .. }
         | Error::TooFewShares { .. }
         | Error::Recipient(_)
+        | Error::NotAnswered(_)
         | Error::RemovesEveryKey
         | Error::Random(_)
         | Error::Limit(_)

@@ -54,9 +54,10 @@ pub use inventory::{AgeCounts, DirectoryInventory, Inventory, KeyCounts, KeyUse}
 pub use keyring::{
     CacheCounters, CacheLimits, CacheStats, CachingKeyring, DecryptionMaterials, DecryptionRequest,
     DiscoveryKeyring, EncryptionMaterials, EncryptionRequest, EntryOutcome, EntryReport,
-    InvalidRecipientKey, InvalidThreshold, Keyring, MultiKeyring, OpenReport, RecipientAlgorithm,
-    RecipientKeyring, RecipientOpener, RecipientPrivateKey, RecipientPublicKey, SingleKeyring,
-    ThresholdKeyring, Unwrapped, WrapDataKeyRequest,
+    FallbackKeyring, FallbackLimits, InvalidRecipientKey, InvalidThreshold, Keyring, MultiKeyring,
+    NotAnswered, OpenReport, RecipientAlgorithm, RecipientKeyring, RecipientOpener,
+    RecipientPrivateKey, RecipientPublicKey, SingleKeyring, ThresholdKeyring, Unwrapped,
+    WhyNotAnswered, WrapDataKeyRequest,
 };
 #[doc(inline)]
 pub use kms::{

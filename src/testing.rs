@@ -12,5 +12,7 @@
 )]
 
 mod key_store;
+mod keyring;
 
 pub use key_store::{durable_key_store, key_store, shared_key_store};
+pub use keyring::{keyring, keyrings};

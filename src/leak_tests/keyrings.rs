@@ -6,10 +6,11 @@ use super::{SECRET_BYTE, assert_debug_clean, assert_error_clean, secret_context}
 use crate::format::{InvalidEntry, InvalidReference, KeyEntriesBuf, Share};
 use crate::keyring::{BoundKey, Trials};
 use crate::{
-    DecryptionRequest, DiscoveryKeyring, Envelope, EnvelopeEncryptor, Error, InvalidRecipientKey,
-    InvalidThreshold, KeyId, KeyReference, KeyVersion, Keyring, MultiKeyring, ProviderError,
-    RecipientAlgorithm, RecipientKeyring, RecipientOpener, RecipientPrivateKey, RootKey,
-    SingleKeyring, Suite, SystemRandom, ThresholdKeyring, WrapDataKeyRequest,
+    DecryptionRequest, DiscoveryKeyring, Envelope, EnvelopeEncryptor, Error, FallbackKeyring,
+    InvalidRecipientKey, InvalidThreshold, KeyId, KeyReference, KeyVersion, Keyring, MultiKeyring,
+    NotAnswered, ProviderError, RecipientAlgorithm, RecipientKeyring, RecipientOpener,
+    RecipientPrivateKey, RootKey, SingleKeyring, Suite, SystemRandom, ThresholdKeyring,
+    WhyNotAnswered, WrapDataKeyRequest,
 };
 
 #[test]
@@ -18,6 +19,7 @@ fn keyrings_show_no_keys() {
     let other = SingleKeyring::software(&RootKey::generate().unwrap());
     assert_debug_clean(&MultiKeyring::new(single.clone()).with_optional_key(other.clone()));
     assert_debug_clean(&DiscoveryKeyring::new(|_| true).among(single.clone()));
+    assert_debug_clean(&FallbackKeyring::new(single.clone()).or(other.clone()));
     assert_debug_clean(&ThresholdKeyring::new(2, [single, other]).unwrap());
     for algorithm in RecipientAlgorithm::ALL {
         let key = RecipientPrivateKey::from_bytes(*algorithm, &[SECRET_BYTE; 32]).unwrap();
@@ -64,6 +66,22 @@ fn every_error_of_keyrings() {
             | InvalidRecipientKey::Private
             | InvalidRecipientKey::Mistyped
             | InvalidRecipientKey::Key { .. } => assert_error_clean(&Error::from(error)),
+        }
+    }
+    let second = std::time::Duration::from_secs(1);
+    for why in [
+        WhyNotAnswered::TimedOut { after: second },
+        WhyNotAnswered::PutAside { left: second },
+        WhyNotAnswered::Busy { threads: 8 },
+        WhyNotAnswered::Panicked,
+    ] {
+        match why {
+            WhyNotAnswered::TimedOut { .. }
+            | WhyNotAnswered::PutAside { .. }
+            | WhyNotAnswered::Busy { .. }
+            | WhyNotAnswered::Panicked => {
+                assert_error_clean(&Error::from(NotAnswered { keyring: 1, why }));
+            }
         }
     }
     assert_error_clean(&InvalidThreshold {

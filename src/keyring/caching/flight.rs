@@ -107,6 +107,7 @@ pub(super) fn retold(error: &Error) -> Option<Error> {
                 source: Box::new(retold(source)?),
             });
         }
+        Error::NotAnswered(error) => return Some(Error::NotAnswered(*error)),
         Error::TooFewShares { needed, held } => {
             return Some(Error::TooFewShares {
                 needed: *needed,
