@@ -205,8 +205,20 @@ def other_recipients() -> list[dict]:
     sixteen.before = tuple(copy_for(f"recipient {i}", sixteen) for i in range(15))
     retry = Sealing("first_entry_broken_second_good")
     retry.before = (WrappedKey(Tag.SOFTWARE, flip(retry.own.entry, -1)),)
+    share = drawn("tag 7", "group", 16) + b"\x02\x10\x10"
+    of_keyrings = (
+        WrappedKey(Tag.X25519, drawn("tag 5", "entry", 96)),
+        WrappedKey(Tag.X_WING, drawn("tag 6", "entry", 1184)),
+        WrappedKey(Tag.SHARE, share + b"\x02" + drawn("tag 7", "key id", 16) + b"\x01" + drawn("tag 7", "share", 48)),
+        WrappedKey(Tag.SHARE, share + b"\x65\x01"),
+    )
     return [
         *beside,
+        accepted(
+            "tags_of_keyrings",
+            "Copies for recipients, and shares, one of them under a tag that is not known, before ours.",
+            Sealing("tags_of_keyrings", before=of_keyrings),
+        ),
         accepted(
             "tags_of_all_layouts",
             "Copies of every layout around ours.",

@@ -77,6 +77,13 @@ class HeldKey:
         wrapped = wrapped_key.entry[-WRAPPED_LEN:]
         return self._cipher().decrypt(ZERO_NONCE, wrapped, wrap_aad(Tag.SOFTWARE, self.prefix, context))
 
+    def wrap_for(self, tag: int, prefix: bytes, data_key: bytes, context: bytes) -> bytes:
+        """Bound to the tag and prefix of an entry in which the key stands in another place."""
+        return self._cipher().encrypt(ZERO_NONCE, data_key, wrap_aad(tag, prefix, context))
+
+    def unwrap_for(self, tag: int, prefix: bytes, wrapped: bytes, context: bytes) -> bytes:
+        return self._cipher().decrypt(ZERO_NONCE, wrapped, wrap_aad(tag, prefix, context))
+
     def _cipher(self) -> AESGCMSIV:
         return AESGCMSIV(expand(self.secret, label("kek-wrap")))
 

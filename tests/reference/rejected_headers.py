@@ -125,6 +125,7 @@ def entry_framing() -> list[dict]:
 
 def entry_layouts() -> list[dict]:
     key_id, wrapped = drawn("layouts", "key id", 16), drawn("layouts", "wrapped", 48)
+    share = bytes([Tag.SOFTWARE]) + key_id + b"\x01" + wrapped
     cases = [
         ("tag_1_one_byte", "A software entry of one byte.", Tag.SOFTWARE, b"\x01"),
         ("tag_2_dek_31_bytes", "A wrapped key of 47 bytes under tag 2.", Tag.KMS, key_id + b"\x01" + wrapped[:47]),
@@ -137,6 +138,25 @@ def entry_layouts() -> list[dict]:
         ("tag_4_version_zero", "Key version 0 under tag 4.", Tag.KMS_TOKEN, key_id + b"\0\x01" + wrapped),
         ("tag_4_mechanism_zero", "Mechanism 0 under tag 4.", Tag.KMS_TOKEN, key_id + b"\x01\0" + wrapped),
         ("tag_4_nothing_wrapped", "No wrapped bytes under tag 4.", Tag.KMS_TOKEN, key_id + b"\x01\x01"),
+        ("tag_5_short", "A wrapped key of 79 bytes under tag 5.", Tag.X25519, drawn("layouts", "x25519", 95)),
+        ("tag_5_long", "A wrapped key of 81 bytes under tag 5.", Tag.X25519, drawn("layouts", "x25519", 97)),
+        ("tag_6_short", "A wrapped key of 1167 bytes under tag 6.", Tag.X_WING, drawn("layouts", "x-wing", 1183)),
+        ("tag_6_long", "A wrapped key of 1169 bytes under tag 6.", Tag.X_WING, drawn("layouts", "x-wing", 1185)),
+        *(
+            (f"tag_7_{name}", comment, Tag.SHARE, key_id + numbers + inner)
+            for name, comment, numbers, inner in [
+                ("one_needed", "A share of which one would be enough.", b"\x01\x03\x01", share),
+                ("more_needed", "More shares needed than there are.", b"\x04\x03\x01", share),
+                ("seventeen_shares", "More shares than a message can have.", b"\x02\x11\x01", share),
+                ("number_zero", "Shares are numbered from 1.", b"\x02\x03\x00", share),
+                ("number_over", "Share 4 of 3.", b"\x02\x03\x04", share),
+                ("of_a_share", "A share of a share.", b"\x02\x03\x01", b"\x07" + key_id + b"\x02\x03\x01" + share),
+                ("under_tag_0", "A share under tag 0.", b"\x02\x03\x01", b"\x00" + wrapped),
+                ("under_tag_128", "A share under tag 128.", b"\x02\x03\x01", b"\x80" + wrapped),
+                ("short", "A share of 31 bytes.", b"\x02\x03\x01", share[:-1]),
+                ("nothing_wrapped", "A share under an unknown tag, without any.", b"\x02\x03\x01", b"\x65"),
+            ]
+        ),
         ("tag_8_one_byte_less", "A subject's copy of 47 bytes.", Tag.SUBJECT, 2 * key_id + wrapped[:-1]),
         ("tag_8_one_byte_more", "A subject's copy of 49 bytes.", Tag.SUBJECT, 2 * key_id + wrapped + b"\0"),
         ("tag_127_empty_name", "A provider without a name.", Tag.NAMED, b"\0\x01r" + wrapped),
