@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use cryptoki::object::{AttributeType, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::Session;
 use zeroize::Zeroizing;
 
@@ -94,18 +94,23 @@ impl Pkcs11KeyProvider {
     ///
     /// [`Pkcs11Error`], which says what is wrong and what to do.
     pub fn open(config: Pkcs11Config) -> Result<Self, Pkcs11Error> {
-        Ok(Self::over(Token::open(config)?))
+        let provider = Self::over(Token::open(config)?);
+        // What cannot be asked now is asked when it is needed.
+        let _ = provider.abilities();
+        Ok(provider)
     }
 
     /// Loads the module, and looks for the token when it is first used: for a program that must start
     /// though the token may be away. Until it is there, what needs it is
-    /// [`ProviderError::Unavailable`].
+    /// [`ProviderError::Unavailable`], and what other keys than wrapping keys it makes is not known.
     ///
     /// # Errors
     ///
     /// [`Pkcs11Error`], about the module.
     pub fn open_later(config: Pkcs11Config) -> Result<Self, Pkcs11Error> {
-        Ok(Self::over(Token::open_later(config)?))
+        let provider = Self::over(Token::open_later(config)?);
+        let _ = provider.abilities();
+        Ok(provider)
     }
 
     fn over(token: Token) -> Self {
@@ -223,7 +228,9 @@ impl Pkcs11KeyProvider {
     /// Uses a key once, so that what it cannot do is known now and not when it is needed.
     fn try_out(&self, key: &TokenKey) -> Result<(), ProviderError> {
         if key.mechanism.is_none() {
-            return self.token.with_key(&key.name(), None, |_, _| Ok(()));
+            return self.token.with_key(&key.name(), None, |session, _| {
+                key.check_public_half(session).map_err(self_test::for_good)
+            });
         }
         let method = self.tested_method(key)?;
         self.token.with_key(&key.name(), None, |session, object| {
@@ -335,7 +342,12 @@ impl Pkcs11KeyProvider {
             Some(_) => Some(key.method(wrapping.vendor())?),
             None => None,
         };
+        let mut is_second_try = false;
         self.token.with_session(Access::ReadWrite, |session| {
+            if is_second_try {
+                remove_all(session, [&key.id, &key.mac_id])?;
+            }
+            is_second_try = true;
             if let Some(method) = &method {
                 generate_wrapping_key(session, method, wrapping.rsa_size(), named)?;
                 if !key.mac_id.is_empty() {
@@ -418,12 +430,10 @@ impl Pkcs11KeyProvider {
         {
             return seen;
         }
-        let seen = self
-            .token
-            .with_session(Access::ReadOnly, |session| {
-                Ok(session.get_session_info().map(drop)?)
-            })
-            .is_ok();
+        let looked = self.token.with_session(Access::ReadOnly, |session| {
+            Ok(session.get_session_info().map(drop)?)
+        });
+        let seen = looked.is_ok() && self.abilities().is_ok();
         *available = Some((seen, Instant::now()));
         seen
     }
@@ -446,6 +456,17 @@ impl Pkcs11KeyProvider {
     }
 }
 
+/// Removes what a try that failed may have left, under ids that are ours alone.
+fn remove_all(session: &Session, ids: [&Vec<u8>; 2]) -> Result<(), Failure> {
+    for id in ids.into_iter().filter(|id| !id.is_empty()) {
+        let named = [Attribute::Token(true), Attribute::Id(id.clone())];
+        for object in session.find_objects(&named)? {
+            session.destroy_object(object)?;
+        }
+    }
+    Ok(())
+}
+
 /// How long it is believed that a token is there, or is not, where that is only told.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
 
@@ -464,9 +485,9 @@ impl KeyProvider for Pkcs11KeyProvider {
     /// What the token does was asked when it was first at hand. Until then a key that wraps is all
     /// that is promised.
     fn capabilities(&self) -> Capabilities {
-        let creates = match self.abilities() {
-            Ok(abilities) => abilities.creates,
-            Err(_) => KeySpecs::NONE.with(KeySpec::Wrapping256),
+        let creates = match self.known.abilities.get() {
+            Some(abilities) => abilities.creates,
+            None => KeySpecs::NONE.with(KeySpec::Wrapping256),
         };
         Capabilities {
             creates,
@@ -620,10 +641,23 @@ impl TokenKey {
         }
     }
 
+    /// Makes sure that a pair is of the kind that it should be. Where its public half is not in the
+    /// token, that is not seen, and it signs nevertheless.
+    fn check_public_half(&self, session: &Session) -> Result<(), Failure> {
+        let Some(kind) = self.spec.key_pair() else {
+            return Ok(());
+        };
+        match KeyName::public(&self.id).find(session) {
+            Ok(public) => sign::public_key(session, public, kind).map(drop),
+            Err(Failure::NotFound) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Makes sure that the object is there and is the key.
     fn look_at(&self, session: &Session, object: ObjectHandle) -> Result<(), Failure> {
         let shown = session.get_attributes(object, &[AttributeType::Id])?;
-        if shown == [cryptoki::object::Attribute::Id(self.id.clone())] {
+        if shown == [Attribute::Id(self.id.clone())] {
             return Ok(());
         }
         Err(Failure::Answer("a key that it found by an id has another"))

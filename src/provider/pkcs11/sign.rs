@@ -9,7 +9,7 @@ use cryptoki::types::Ulong;
 
 use super::failure::Failure;
 use crate::crypto::token::{Hash, RawScheme, RawSigning, ecdsa_to_der};
-use crate::crypto::{KeyPair, MacAlgorithm, RsaSize, VerifyingKey};
+use crate::crypto::{KeyPair, MacAlgorithm, VerifyingKey};
 use crate::provider::{Mac, PublicKey, Signature};
 
 /// Signs what was hashed here: not every token hashes.
@@ -108,18 +108,6 @@ pub(super) fn modulus_and_exponent(
         attribute(session, public, AttributeType::Modulus)?,
         attribute(session, public, AttributeType::PublicExponent)?,
     ))
-}
-
-/// The kind of the RSA key whose public half this is.
-pub(super) fn rsa_size(session: &Session, public: ObjectHandle) -> Result<RsaSize, Failure> {
-    let (modulus, exponent) = modulus_and_exponent(session, public)?;
-    let key = VerifyingKey::from_modulus(&modulus, &exponent);
-    match key.and_then(|key| key.kind()) {
-        Ok(KeyPair::Rsa(size)) => Ok(size),
-        _ => Err(Failure::Answer(
-            "an RSA key of it has not 2048, 3072 or 4096 bits",
-        )),
-    }
 }
 
 fn attribute(

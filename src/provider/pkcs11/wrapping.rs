@@ -12,7 +12,8 @@ use crate::format::Mechanism;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Vendor {
-    /// Whoever keeps to the standard: AES-GCM with the caller's IV, else AES key wrap, else RSA-OAEP.
+    /// Whoever keeps to the standard: AES-GCM with the caller's IV, else AES key wrap, else RSA-OAEP,
+    /// which does not authenticate who wraps ([`TokenWrapping::with_mechanism`]).
     #[default]
     Generic,
     /// SoftHSM 2: as `Generic`. Its RSA-OAEP has SHA-1 alone.
