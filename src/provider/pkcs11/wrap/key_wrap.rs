@@ -53,7 +53,7 @@ fn unwrap_object(
 ) -> Result<ObjectHandle, Error> {
     let mut template = secret_template();
     if with_length {
-        template.push(Attribute::ValueLen((BoundSecret::LEN as u64).try_into()?));
+        template.push(Attribute::ValueLen(BoundSecret::LEN.try_into()?));
     }
     session.unwrap_key(&TokenMechanism::AesKeyWrap, key, wrapped, &template)
 }
