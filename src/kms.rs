@@ -110,6 +110,31 @@ use crate::store::KeyStore;
 /// [refresh interval](KmsBuilder::refresh_interval) later: so long at most is a key still used there
 /// that was disabled here. When the store cannot be asked what has changed, operations fail.
 ///
+/// # Who may
+///
+/// Everybody may do everything with a store that was never given a policy. With one
+/// ([`KmsBuilder::authorisation`], [`KmsHandle::put_store_policy`]), nobody may do what neither a policy
+/// nor a grant allows, in any process. A statement that denies wins over all that allow. Of a key, its
+/// own [policy](KmsHandle::put_key_policy) decides, and that of the store so far as the key's leaves it
+/// to that, by naming [`STORE_POLICY`] as a principal; so does the policy that new keys have unless they
+/// are [given one](CreateKey::with_policy). [Grants](KmsHandle::create_grant) allow some operations for
+/// a time. Aliases are the store's.
+///
+/// A change of a policy or a grant counts from the next call on here, and within the refresh
+/// interval elsewhere.
+///
+/// # Who did
+///
+/// With an [audit trail](KmsBuilder::audit), each operation leaves a record, also those that are
+/// denied or fail. What cannot be recorded is not done: what changes something is recorded
+/// before it is committed, or with it, and what gives something out before it is given out. A call
+/// that is refused for its arguments alone is no operation. With the features `tracing` and `metrics`,
+/// each operation is a span `waxseal.kms` with the fields `operation`, `principal`, `dry_run`, `key`,
+/// `key_version`, `outcome` (`allowed`, `denied`, `failed`) and `error` ([`KmsError::kind`]); and is
+/// counted in `waxseal_kms_operations_total` (labels `operation`, `outcome`) and, if it does not end
+/// well, `waxseal_kms_errors_total` (`operation`, `error`), and its duration, in seconds, in the
+/// histogram `waxseal_kms_operation_seconds` (`operation`).
+///
 /// # Time
 ///
 /// Rotation, promotion and deletion are done by [`KmsHandle::tick`], which the application calls

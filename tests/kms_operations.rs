@@ -9,8 +9,8 @@ use common::kms::DAY;
 use common::kms_access::{ADMIN, Guarded, allow, policy};
 use waxseal::audit::{AuditQuery, Outcome, TrailReader, Verification};
 use waxseal::kms::{
-    Access, CreateGrant, GrantId, GrantToken, ImportKeySize, ImportParameters, ListAliases,
-    ListGrants, Operation, Policy,
+    Access, CreateGrant, ErasureProof, GrantId, GrantToken, ImportKeySize, ImportParameters,
+    ListAliases, ListGrants, Operation, Policy,
 };
 use waxseal::{
     Backup, CreateKey, EncryptionContext, Envelope, ImportWrapping, KeyId, KeySpec, KeyVersion,
@@ -29,9 +29,12 @@ struct Things {
     grant: GrantId,
     token: GrantToken,
     lines: Vec<u8>,
+    proof: ErasureProof,
 }
 
 const ALIAS: &str = "alias/known";
+const SUBJECT: &str = "person-1";
+const ERASED: &str = "person-2";
 
 impl Things {
     fn new(guarded: &Guarded) -> Self {
@@ -42,6 +45,9 @@ impl Things {
         let grant = admin
             .create_grant(key, &CreateGrant::to("svc:other", [Operation::Decrypt]))
             .unwrap();
+        for subject in [SUBJECT, ERASED] {
+            admin.create_subject(key, subject).unwrap();
+        }
         let sealed = admin.encrypt(key, b"x", &EncryptionContext::empty());
         admin.rotate_now(key).unwrap();
         Self {
@@ -53,6 +59,7 @@ impl Things {
             grant: grant.id,
             token: grant.token,
             lines: guarded.sink.to_bytes(),
+            proof: admin.erase_subject(key, ERASED).unwrap(),
         }
     }
 }
@@ -288,6 +295,21 @@ fn operations() -> BTreeMap<&'static str, (Operation, Try)> {
     add("verify_mac", Op::VerifyMac, |kms, on| {
         kms.verify_mac(on.mac, b"x", &[0; 32])
     });
+    add("create_subject", Op::CreateSubject, |kms, on| {
+        kms.create_subject(on.key, "person-3").map(drop)
+    });
+    add("describe_subject", Op::DescribeSubject, |kms, on| {
+        kms.describe_subject(on.key, SUBJECT).map(drop)
+    });
+    add("erase_subject", Op::EraseSubject, |kms, on| {
+        kms.erase_subject(on.key, SUBJECT).map(drop)
+    });
+    add("verify_erasure", Op::VerifyErasure, |kms, on| {
+        kms.verify_erasure(&on.proof, None)
+    });
+    add("rewrap_subjects", Op::RewrapSubjects, |kms, on| {
+        kms.rewrap_subjects(on.key).map(drop)
+    });
     add("read_audit_trail", Op::ReadAuditTrail, |kms, on| {
         let lines = TrailReader::bytes(&on.lines);
         kms.read_audit_trail(lines, &AuditQuery::new()).map(drop)
@@ -302,7 +324,7 @@ fn operations() -> BTreeMap<&'static str, (Operation, Try)> {
 
 /// Those that are no operation: what they give does its work through others of the table, or only
 /// what was decided before.
-const NO_OPERATIONS: [&str; 2] = ["keyring", "tick"];
+const NO_OPERATIONS: [&str; 3] = ["keyring", "subject_keyring", "tick"];
 
 /// Operations that no method asks for: `tick` does them when they are due; `re_encrypt` asks for the
 /// last one after `ReEncryptFrom`.
@@ -436,6 +458,18 @@ fn what_a_tick_does_is_recorded() {
         .unwrap();
     guarded.take_records();
     guarded.world.clock.advance(91 * DAY);
+    let before = guarded.world.store_contents();
+    let dry = guarded.admin().dry_run().tick().unwrap();
+    assert_eq!(dry.failures.len(), 2);
+    for failure in &dry.failures {
+        assert!(
+            matches!(failure.error, KmsError::DryRun { .. }),
+            "{}",
+            failure.error
+        );
+    }
+    assert_eq!(guarded.world.store_contents(), before);
+    guarded.take_records();
     let report = guarded.kms.as_principal("svc:stranger").tick().unwrap();
     assert_eq!(report.deleted, [doomed]);
     let records = guarded.take_records();

@@ -221,6 +221,10 @@ fn who_may_not_learns_neither_state_nor_existence() {
     guarded.world.clock.advance(Duration::from_secs(8 * 86_400));
     admin.tick().unwrap();
     let stranger = guarded.kms.as_principal("svc:stranger");
+    let foreign = admin
+        .encrypt(key(&admin), b"x", &tenant("a"))
+        .unwrap()
+        .bytes;
     let unknown = KeyId::from_bytes([0x77; 16]);
     let told = |error: KmsError| {
         let text = error.to_string();
@@ -243,8 +247,14 @@ fn who_may_not_learns_neither_state_nor_existence() {
         );
         told(stranger.delete_alias(alias).unwrap_err());
         let keyring = stranger.keyring(alias).unwrap();
-        let sealed = Envelope::new(keyring).encrypt(b"x", &tenant("a"));
+        let envelope = Envelope::new(keyring);
+        let sealed = envelope.encrypt(b"x", &tenant("a"));
         assert!(sealed.unwrap_err().to_string().contains("denied"));
+        // Nor by whether a message is under the key that has the alias.
+        guarded.take_records();
+        let error = envelope.decrypt(&foreign, &tenant("a")).unwrap_err();
+        assert!(error.to_string().contains("denied"), "{error}");
+        assert_eq!(guarded.take_records().len(), 1);
     }
     // Those who may look are told.
     assert!(matches!(

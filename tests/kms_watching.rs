@@ -35,6 +35,9 @@ impl<'a> MakeWriter<'a> for Written {
     }
 }
 
+/// Whether anybody listens to spans is known to the whole process, so one test listens at a time.
+static LISTENING: Mutex<()> = Mutex::new(());
+
 /// Does one thing that is allowed, one that is denied and one that fails.
 fn three_operations() {
     let guarded = Guarded::new();
@@ -54,6 +57,7 @@ fn three_operations() {
 
 #[test]
 fn a_span_for_each_operation_without_a_value() {
+    let _alone = LISTENING.lock().unwrap();
     let written = Written::default();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(written.clone())
@@ -90,6 +94,7 @@ fn a_span_for_each_operation_without_a_value() {
 
 #[test]
 fn counts_and_durations_of_each_operation() {
+    let _alone = LISTENING.lock().unwrap();
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, three_operations);

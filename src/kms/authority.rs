@@ -99,7 +99,8 @@ pub(super) fn hide(attempt: &Attempt<'_>, error: KmsError) -> KmsError {
     }
 }
 
-fn may_look(attempt: &Attempt<'_>) -> Result<bool, KmsError> {
+/// Whether the policy of the store lets somebody look whether there is a key or an alias.
+pub(super) fn may_look(attempt: &Attempt<'_>) -> Result<bool, KmsError> {
     let Some(store) = attempt.kms.store_policy()? else {
         return Ok(true);
     };

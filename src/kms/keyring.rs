@@ -9,6 +9,7 @@ use super::error::KmsError;
 use super::name::{AliasName, KeySelector, Selected};
 use super::operation::Operation;
 use super::wrap::keys_of;
+use crate::context::EncryptionContext;
 use crate::error::Error;
 use crate::format::{KeyEntriesBuf, KeyEntry, KeyId};
 use crate::keyring::{
@@ -29,8 +30,11 @@ use crate::keyring::{
 ///
 /// Every message asks the KMS, which costs no query of its store as long as the key is cached. A
 /// [`CachingKeyring`](crate::CachingKeyring) around it asks for the data key of many messages at
-/// once; a key that is disabled then goes on being used through cached data keys until they are as
-/// old as its limits let them be.
+/// once; when the key is disabled, or the principal's right to it is taken back, cached data keys go
+/// on being used until they are as old as its limits let them be:
+/// [`CacheLimits::max_age`](crate::CacheLimits::max_age), counted from when the KMS gave them. Who
+/// cannot wait empties the cache. Messages under a cached data key make no record in the audit
+/// trail; that of the data key covers them.
 #[derive(Debug, Clone)]
 pub struct KmsKeyring {
     handle: KmsHandle,
@@ -100,17 +104,30 @@ impl KmsKeyring {
     }
 
     /// Whether a message under `key` is this keyring's to open.
-    fn is_mine(&self, key: KeyId) -> Result<bool, KmsError> {
+    fn is_mine(&self, key: KeyId, context: &EncryptionContext) -> Result<bool, KmsError> {
         let others = match &self.opens {
             Opens::Any => return Ok(true),
             Opens::These(keys) => keys.iter(),
         };
         for mine in self.key.iter().chain(others) {
-            if mine.names(&self.handle, key)? {
+            if mine.names(&self.handle, key, context)? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// As [`is_mine`](Self::is_mine), asked without a context, and so of nobody's rights.
+    fn may_be_mine(&self, key: KeyId) -> bool {
+        let others: &[OwnedSelector] = match &self.opens {
+            Opens::Any => return true,
+            Opens::These(keys) => keys,
+        };
+        let gate = self.handle.gate();
+        self.key.iter().chain(others).any(|mine| {
+            let known = gate.known_key(mine.as_selector());
+            known.is_none_or(|known| known == key)
+        })
     }
 
     fn sealing_key(&self) -> Result<KeySelector<'_>, Error> {
@@ -149,7 +166,7 @@ impl KmsKeyring {
         let context = request.context;
         let mut failed: SmallVec<[(KeyId, Error); 1]> = SmallVec::new();
         for key in keys_of(request.entries) {
-            if !self.is_mine(key)? {
+            if !self.is_mine(key, context)? {
                 continue;
             }
             let opened =
@@ -246,7 +263,7 @@ impl Keyring for KmsKeyring {
     /// Asks the store where the key is named by an alias; if it does not answer, says yes.
     fn holds(&self, entry: &KeyEntry<'_>) -> bool {
         let key = entry.reference().kms_version();
-        key.is_some_and(|(key, _)| self.is_mine(key).unwrap_or(true))
+        key.is_some_and(|(key, _)| self.may_be_mine(key))
     }
 
     fn max_entries_len(&self) -> usize {
@@ -278,13 +295,19 @@ impl OwnedSelector {
     }
 
     /// Whether it names `key` now.
-    fn names(&self, handle: &KmsHandle, key: KeyId) -> Result<bool, KmsError> {
+    fn names(
+        &self,
+        handle: &KmsHandle,
+        key: KeyId,
+        context: &EncryptionContext,
+    ) -> Result<bool, KmsError> {
         match self {
             Self::Id(id) => Ok(*id == key),
             Self::Alias(_) => {
-                let known = handle
-                    .gate()
-                    .resolve(Operation::Decrypt, self.as_selector())?;
+                let known =
+                    handle
+                        .gate()
+                        .resolve(Operation::Decrypt, self.as_selector(), context)?;
                 Ok(known == key)
             }
         }

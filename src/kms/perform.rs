@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::acting::Acting;
 use super::asked::Asked;
 use super::attempt::Attempt;
-use super::authority::{authorise, hide};
+use super::authority::{authorise, hide, may_look};
 use super::commit::{MAX_ATTEMPTS, conflict};
 use super::entry::{KeyEntry, KeyVersionHandle};
 use super::error::KmsError;
@@ -76,18 +76,26 @@ impl<'a> Gate<'a> {
         )
     }
 
-    /// The key that a selector names, for one who means to do something with it: what the gate would
-    /// not tell him, this does not.
+    /// The key that a selector names, for one who means to do something with it if it is the right
+    /// one: who may neither do that nor look is not told, and that is recorded.
     pub(super) fn resolve(
         &self,
         operation: Operation,
         key: KeySelector<'_>,
+        context: &EncryptionContext,
     ) -> Result<KeyId, KmsError> {
-        let asked = Asked::new(operation);
+        let asked = Asked::new(operation).about(Some(context));
         let attempt = Attempt::new(self.kms, self.session, &asked, Some(key));
         self.kms.refresh()?;
-        let found = self.kms.find(key).map_err(|error| hide(&attempt, error))?;
-        Ok(found.id())
+        let found = match self.kms.find(key) {
+            Ok(entry) if may_look(&attempt)? => Ok(entry.id()),
+            Ok(entry) => authorise(&attempt, Some(&entry)).map(|()| entry.id()),
+            Err(error) => Err(hide(&attempt, error)),
+        };
+        match found {
+            Err(KmsError::Denied { .. }) => attempt.conclude(found),
+            found => found,
+        }
     }
 
     /// The key that a selector names, if there is one. Not to be told to anybody.
@@ -228,10 +236,6 @@ impl<'a> AuthorisedKey<'a> {
         self.acting.authorise(entry)?;
         entry.alive()?;
         entry.check(self.operation)
-    }
-
-    pub(super) fn acting(&self) -> &Acting<'a> {
-        &self.acting
     }
 
     /// Changes the key's record, also if others change it meanwhile: the edit is then made again,

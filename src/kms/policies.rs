@@ -130,7 +130,7 @@ impl KmsHandle {
         self.gate().perform_asked(asked, key, |key| {
             key.change(|record| {
                 record.policy = Some(policy.clone());
-                key.acting().check_lockout(record, lockout)
+                key.kms().check_lockout(record, lockout)
             })
             .map(drop)
         })

@@ -43,6 +43,7 @@ impl Session {
         let ticked_by = self.principal.as_str().to_owned();
         session.source.insert("tickedBy".to_owned(), ticked_by);
         session.request_id.clone_from(&self.request_id);
+        session.is_dry_run = self.is_dry_run;
         session
     }
 }

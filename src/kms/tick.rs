@@ -75,6 +75,9 @@ impl KmsHandle {
     /// may call it at once; each piece of work is done once. The first call in a process reads all
     /// keys; later ones, what was changed since.
     ///
+    /// It needs no permission: what is due was decided by those who had it. The audit trail has it as
+    /// done by `waxseal:tick`, and in its source attributes whose tick it was (`tickedBy`).
+    ///
     /// # Errors
     ///
     /// The failures of the store when it cannot tell what is due. What fails with one key is in the

@@ -80,6 +80,7 @@ impl World {
             Collection::ALIASES,
             Collection::GRANTS,
             Collection::POLICIES,
+            Collection::SUBJECTS,
         ] {
             let all = ScanRequest::new(collection, usize::MAX);
             for (id, record) in self.store.scan(all).unwrap() {

@@ -3,7 +3,9 @@ use crate::clock::Timestamp;
 use crate::crypto::Expand;
 use crate::format::{KeyId, KeyVersion, Mechanism};
 use crate::kms::key::{KeyOrigin, KeyUsage, VersionCause, VersionState};
+use crate::kms::policy::{Policy, Statement};
 use crate::kms::record::{Codec, KeyRecord, StoredBytes, StoredState, VersionRecord};
+use crate::kms::stored_policy::StoredPolicy;
 use crate::provider::KeySpec;
 use crate::store::KeyStore;
 
@@ -126,6 +128,11 @@ fn there_is_room_for_1000_versions() {
         record.versions.push(version);
     }
     assert_eq!(record.next_version(), None);
+    let principals = (0..2000).map(|number| format!("svc:{number}"));
+    let statement = Statement::allow().principals(principals).all_actions();
+    let policy = Policy::builder().statement(statement).build().unwrap();
+    assert!(policy.to_json().len() > 20_000);
+    record.policy = Some(StoredPolicy::new(policy));
     let codec = Codec::new(Expand::new(&[0x20; 32]));
     let bytes = codec.encode(&KeyRecord::address(record.key), &record);
     assert!(
