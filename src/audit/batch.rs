@@ -101,6 +101,7 @@ impl Batch<'_> {
     /// The same, with lines before that a sink has to say.
     pub(super) fn write(&self, lines: &mut Lines) {
         lines.first_record = lines.writer.next;
+        lines.writer.reserve(self.entries);
         for entry in self.entries {
             lines.writer.record(entry);
         }

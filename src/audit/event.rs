@@ -72,7 +72,9 @@ impl<'a> AuditEvent<'a> {
         }
     }
 
-    /// Adds a parameter of the request. Never a secret.
+    /// Adds a parameter of the request. Never a secret. Of several with one name the last is
+    /// recorded; `keyId` and `encryptionContext` are names that the record has itself, and cannot be
+    /// given.
     #[must_use]
     pub fn with_parameter(
         mut self,

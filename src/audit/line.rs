@@ -96,7 +96,10 @@ pub enum ContextValues {
 
 /// A record without its place in a chain: a JSON object.
 #[derive(Debug, Clone)]
-pub(super) struct Entry(Vec<u8>);
+pub(super) struct Entry {
+    pub(super) time: Timestamp,
+    json: Vec<u8>,
+}
 
 impl Entry {
     pub(super) fn new(
@@ -109,7 +112,7 @@ impl Entry {
         let mut bytes = Vec::with_capacity(512);
         let mut line = Object::open(&mut bytes);
         line.display("eventTime", time);
-        line.display("eventID", id);
+        line.hex("eventID", id.as_bytes());
         line.text("requestID", event.request);
         {
             let mut identity = line.object("userIdentity");
@@ -117,9 +120,9 @@ impl Entry {
             identity.map("attributes", event.attributes);
             identity.close();
         }
-        line.display("eventName", format_args!("kms:{}", event.operation));
+        line.texts("eventName", ["kms:", event.operation.name()]);
         if let Some(key) = event.key {
-            line.display("keyId", key);
+            line.hex("keyId", key.as_bytes());
         }
         if let Some(version) = event.key_version {
             line.display_bare("keyVersion", version.get());
@@ -148,17 +151,21 @@ impl Entry {
                 max,
             });
         }
-        Ok(Self(bytes))
+        Ok(Self { time, json: bytes })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.json.len()
     }
 
     /// The JSON object.
     pub(super) fn as_json(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(&self.json).unwrap_or_default()
     }
 
     /// Its members, and the brace that ends it.
     fn members(&self) -> &[u8] {
-        self.0.split_first().map_or(&[], |(_, members)| members)
+        self.json.split_first().map_or(&[], |(_, members)| members)
     }
 }
 
@@ -180,6 +187,12 @@ impl LineWriter {
             next,
             prev,
         }
+    }
+
+    pub(super) fn reserve(&mut self, entries: &[Entry]) {
+        let members: usize = entries.iter().map(Entry::len).sum();
+        self.bytes.reserve(members + entries.len() * CHAIN_LEN);
+        self.ends.reserve(entries.len() + 1);
     }
 
     pub(super) fn record(&mut self, entry: &Entry) {
@@ -259,7 +272,9 @@ impl LineWriter {
             self.next
         );
         self.prev.write_hex(&mut self.bytes);
-        let _ = write!(self.bytes, r#"","eventType":"{kind}","#);
+        self.bytes.extend_from_slice(br#"","eventType":""#);
+        self.bytes.extend_from_slice(kind.as_bytes());
+        self.bytes.extend_from_slice(br#"","#);
         start
     }
 
@@ -320,6 +335,26 @@ impl<'b> Object<'b> {
         }
     }
 
+    /// One value in parts that need no escape.
+    fn texts(&mut self, name: &str, parts: [&str; 2]) {
+        self.name(name);
+        self.bytes.push(b'"');
+        for part in parts {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
+        self.bytes.push(b'"');
+    }
+
+    fn hex(&mut self, name: &str, bytes: &[u8; 16]) {
+        self.name(name);
+        let mut digits = [0; 32];
+        self.bytes.push(b'"');
+        if let Ok(digits) = base16ct::lower::encode(bytes, &mut digits) {
+            self.bytes.extend_from_slice(digits);
+        }
+        self.bytes.push(b'"');
+    }
+
     fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         self.string(value);
@@ -361,7 +396,12 @@ impl<'b> Object<'b> {
             object.context(context, values, key);
             object.close();
         }
-        for (name, value) in &event.parameters {
+        for (place, (name, value)) in event.parameters.iter().enumerate() {
+            let later = event.parameters.get(place + 1..).unwrap_or_default();
+            let is_taken = matches!(*name, "keyId" | "encryptionContext");
+            if is_taken || later.iter().any(|(later, _)| later == name) {
+                continue;
+            }
             match value {
                 ParameterValue::Text(text) => self.text(name, text),
                 ParameterValue::Number(number) => self.display_bare(name, number),

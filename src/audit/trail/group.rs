@@ -28,6 +28,8 @@ struct Gathered {
     is_led: bool,
     /// How many came the last time: so many are likely to come again.
     expected: usize,
+    /// How long the last write took. It is not worth waiting longer than that.
+    last_write: Duration,
 }
 
 /// One write, shared by those whose records are in it.
@@ -54,6 +56,7 @@ impl Group {
                 round: Arc::default(),
                 is_led: false,
                 expected: 1,
+                last_write: Duration::ZERO,
             }),
             complete: Condvar::new(),
             patience,
@@ -101,6 +104,7 @@ impl Group {
             group: self,
             round: &round,
             is_shared: entries.len() > 1,
+            begun: Instant::now(),
         };
         let done = write(&entries);
         lead.pass_on(done.clone());
@@ -115,7 +119,7 @@ impl Group {
         if gathered.expected <= 1 {
             return gathered;
         }
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.patience.min(gathered.last_write / 2);
         while gathered.entries.len() < gathered.expected {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -135,6 +139,7 @@ struct Lead<'g> {
     group: &'g Group,
     round: &'g Round,
     is_shared: bool,
+    begun: Instant,
 }
 
 impl Lead<'_> {
@@ -149,6 +154,7 @@ impl Drop for Lead<'_> {
     fn drop(&mut self) {
         {
             let mut gathered = lock(&self.group.gathered);
+            gathered.last_write = self.begun.elapsed();
             if gathered.entries.is_empty() {
                 gathered.is_led = false;
             } else {

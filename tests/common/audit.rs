@@ -1,0 +1,61 @@
+//! Trails for tests.
+#![allow(dead_code, reason = "each test uses a part")]
+
+use std::time::Duration;
+
+use waxseal::audit::{
+    AuditEvent, AuditKey, AuditSink, AuditTrail, AuditTrailBuilder, CheckpointSigner, MemorySink,
+};
+use waxseal::kms::Operation;
+use waxseal::{CreateKeyRequest, KeyProvider, KeySpec, PublicKey, SoftwareKeyProvider};
+
+pub const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+pub fn key() -> AuditKey {
+    AuditKey::from_bytes(&[7; 32])
+}
+
+pub fn builder(sink: impl AuditSink + 'static) -> AuditTrailBuilder {
+    AuditTrail::builder(sink).key(key())
+}
+
+pub fn trail(sink: impl AuditSink + 'static) -> AuditTrail {
+    builder(sink).open().unwrap()
+}
+
+pub fn event<'a>(request: &'a str, principal: &'a str) -> AuditEvent<'a> {
+    AuditEvent::new(request, principal, Operation::Decrypt)
+}
+
+/// A key pair that signs checkpoints.
+pub fn signer() -> (CheckpointSigner, PublicKey) {
+    let provider = SoftwareKeyProvider::generate().unwrap();
+    let handle = provider
+        .create_key(CreateKeyRequest::new(KeySpec::Ed25519))
+        .unwrap();
+    let public_key = provider.public_key(&handle).unwrap();
+    let signer = CheckpointSigner::key_pair(provider, handle).unwrap();
+    (signer, public_key)
+}
+
+/// The lines of a trail with so many records and a checkpoint after each `every` lines and at the
+/// end.
+pub fn lines_of(records: usize, every: u64) -> (Vec<u8>, PublicKey) {
+    let (signer, public_key) = signer();
+    let sink = MemorySink::new();
+    let trail = builder(sink.clone())
+        .signed_by(signer)
+        .checkpoint_every(every, NEVER)
+        .open()
+        .unwrap();
+    for n in 0..records {
+        let (request, principal) = (format!("request-{n}"), format!("svc:{}", n % 7));
+        trail.record(&event(&request, &principal)).unwrap();
+    }
+    trail.close().unwrap();
+    (sink.to_bytes(), public_key)
+}
+
+pub fn split(lines: &[u8]) -> Vec<&[u8]> {
+    lines.split_inclusive(|&byte| byte == b'\n').collect()
+}
