@@ -33,8 +33,16 @@ def complete(statement):
     return left_out | statement
 
 
+def trails():
+    vector = json.loads((TESTDATA / "audit" / "trail.json").read_text())
+    for name in ("with_macs", "with_signatures"):
+        yield name, "".join(line + "\n" for line in vector[name]).encode()
+
+
+SEEDS = {"policy": policies, "audit_verify": trails}
+
 for target in (FUZZ / "fuzz_targets").glob("*.rs"):
     corpus = FUZZ / "corpus" / target.stem
     corpus.mkdir(parents=True, exist_ok=True)
-    for name, seed in policies() if target.stem == "policy" else messages():
+    for name, seed in SEEDS.get(target.stem, messages)():
         (corpus / name).write_bytes(seed)
