@@ -184,7 +184,9 @@ impl Inner {
     }
 
     fn batch<'a>(&'a self, entries: &'a [Entry], checkpoint: bool) -> Batch<'a> {
-        let time = self.clock.unix_time();
+        // The checkpoints of a batch are as old as its last record.
+        let last = entries.last().map(|entry| entry.time);
+        let time = last.unwrap_or_else(|| self.clock.unix_time());
         let since = Timestamp::from_unix_millis(self.checkpoints.last.load(Ordering::Relaxed));
         Batch {
             entries,
