@@ -108,7 +108,7 @@ condition_keys! {
         /// A tag of the key.
         ResourceTag => "aws:ResourceTag/", Row::text(KEYS);
         /// A tag that the key is to get.
-        RequestTag => "aws:RequestTag/", Row::text(TAGGING);
+        RequestTag => "aws:RequestTag/", Row::text(TAGGED);
     }
     alone {
         /// The keys of the encryption context. Several.
@@ -188,8 +188,9 @@ const KEYS: ActionSet = {
     }
     // The aliases that are listed are those of all keys.
     let keys = keys.intersection(ActionSet::of(&[Operation::ListAliases]).complement());
-    // What is done to a key when it is due is done to a key.
+    // In any state of it: what is explained of a key, and what is done to it when it is due.
     keys.union(ActionSet::of(&[
+        Operation::ExplainAccess,
         Operation::DeleteKey,
         Operation::DeleteExpiredKeyMaterial,
         Operation::RotateKey,
@@ -202,11 +203,8 @@ const MAC: ActionSet = ActionSet::of(&[Operation::GenerateMac, Operation::Verify
 const IMPORT: ActionSet = ActionSet::of(&[Operation::ImportKeyMaterial]);
 const ROTATING: ActionSet = ActionSet::of(&[Operation::EnableKeyRotation, Operation::CreateKey]);
 const RE_ENCRYPTING: ActionSet = ActionSet::of(&[Operation::ReEncryptFrom, Operation::ReEncryptTo]);
-const TAGGING: ActionSet = ActionSet::of(&[
-    Operation::CreateKey,
-    Operation::TagResource,
-    Operation::UntagResource,
-]);
+const TAGGED: ActionSet = ActionSet::of(&[Operation::CreateKey, Operation::TagResource]);
+const TAGGING: ActionSet = TAGGED.union(ActionSet::of(&[Operation::UntagResource]));
 const PUTTING: ActionSet = ActionSet::of(&[
     Operation::CreateKey,
     Operation::PutKeyPolicy,
