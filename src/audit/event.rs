@@ -223,7 +223,8 @@ macro_rules! random_id {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                let mut digits = [0; 32];
+                f.write_str(base16ct::lower::encode_str(&self.0, &mut digits).unwrap_or_default())
             }
         }
 

@@ -182,8 +182,8 @@ pub(super) struct LineWriter {
 impl LineWriter {
     pub(super) fn new(next: u64, prev: LineHash) -> Self {
         Self {
-            bytes: Vec::new(),
-            ends: Vec::new(),
+            bytes: Vec::with_capacity(USUAL_LEN),
+            ends: Vec::with_capacity(1),
             next,
             prev,
         }
@@ -285,6 +285,9 @@ impl LineWriter {
         self.ends.push(self.bytes.len());
     }
 }
+
+/// Room for a line of the usual length.
+const USUAL_LEN: usize = 1024;
 
 /// How much is kept of what was half written.
 const MAX_CUT_SHOWN: usize = 1024;

@@ -481,7 +481,8 @@ impl KeyId {
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut digits = [0; 32];
+        f.write_str(base16ct::lower::encode_str(&self.0, &mut digits).unwrap_or_default())
     }
 }
 
