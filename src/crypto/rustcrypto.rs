@@ -1,22 +1,18 @@
 //! The engine of the RustCrypto project: pure Rust, hardware-accelerated where the processor allows.
 
 mod expand;
+mod gcm;
 mod siv;
 
-use aes::Aes256Enc;
-use aes_gcm::AesGcm;
-use aes_gcm::aead::consts::{U12, U16};
-use aes_gcm::aead::inout::InOutBuf;
-use aes_gcm::aead::{AeadInOut, KeyInit};
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 use chacha20poly1305::ChaCha20Poly1305;
+use chacha20poly1305::aead::inout::InOutBuf;
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use sha2::{Digest, Sha256};
 
-/// Without the key schedule for AES decryption, which GCM never uses.
-type Aes256Gcm = AesGcm<Aes256Enc, U12>;
-
 pub(super) use self::expand::Expand;
+use self::gcm::Gcm;
 pub(super) use self::siv::Siv;
 use super::{
     AeadAlgorithm, HASH_LEN, KEY_LEN, NONCE_LEN, Rejected, SecretArray, TAG_LEN, WRAPPED_LEN,
@@ -27,7 +23,7 @@ use super::{
     reason = "one per message, on the stack: a heap allocation would cost more than it saves"
 )]
 pub(super) enum Aead {
-    Aes256Gcm(Aes256Gcm),
+    Aes256Gcm(Gcm),
     ChaCha20Poly1305(ChaCha20Poly1305),
 }
 
@@ -35,7 +31,7 @@ impl Aead {
     #[inline(always)]
     pub(super) fn new(algorithm: AeadAlgorithm, key: &[u8; KEY_LEN]) -> Self {
         match algorithm {
-            AeadAlgorithm::Aes256Gcm => Self::Aes256Gcm(Aes256Gcm::new(key.into())),
+            AeadAlgorithm::Aes256Gcm => Self::Aes256Gcm(Gcm::new(key)),
             AeadAlgorithm::ChaCha20Poly1305 => {
                 Self::ChaCha20Poly1305(ChaCha20Poly1305::new(key.into()))
             }
@@ -50,7 +46,7 @@ impl Aead {
         ciphertext: &mut [u8],
     ) -> Result<[u8; TAG_LEN], Rejected> {
         match self {
-            Self::Aes256Gcm(cipher) => seal(cipher, nonce, aad, plaintext, ciphertext),
+            Self::Aes256Gcm(cipher) => cipher.seal(nonce, aad, plaintext, ciphertext),
             Self::ChaCha20Poly1305(cipher) => seal(cipher, nonce, aad, plaintext, ciphertext),
         }
     }
@@ -64,16 +60,16 @@ impl Aead {
         plaintext: &mut [u8],
     ) -> Result<(), Rejected> {
         match self {
-            Self::Aes256Gcm(cipher) => open(cipher, nonce, aad, ciphertext, tag, plaintext),
+            Self::Aes256Gcm(cipher) => cipher.open(nonce, aad, ciphertext, tag, plaintext),
             Self::ChaCha20Poly1305(cipher) => open(cipher, nonce, aad, ciphertext, tag, plaintext),
         }
     }
 }
 
-// One function for each cipher: with two in one, the compiler makes either a twentieth slower.
+// Neither is inlined: with two ciphers in one function, the compiler makes either a twentieth slower.
 #[inline(never)]
-fn seal<C: AeadInOut<NonceSize = U12, TagSize = U16>>(
-    cipher: &C,
+fn seal(
+    cipher: &ChaCha20Poly1305,
     nonce: &[u8; NONCE_LEN],
     aad: &[u8],
     plaintext: &[u8],
@@ -87,8 +83,8 @@ fn seal<C: AeadInOut<NonceSize = U12, TagSize = U16>>(
 }
 
 #[inline(never)]
-fn open<C: AeadInOut<NonceSize = U12, TagSize = U16>>(
-    cipher: &C,
+fn open(
+    cipher: &ChaCha20Poly1305,
     nonce: &[u8; NONCE_LEN],
     aad: &[u8],
     ciphertext: &[u8],

@@ -90,7 +90,7 @@ impl Expand {
 
         let hmac = Self::new(key);
         let mut first = hmac.inner.clone();
-        let hash = match to_hash {
+        let hash = match &to_hash {
             Some(to_hash) => {
                 let mut hash = INITIAL;
                 in_step(
@@ -170,8 +170,11 @@ impl Padded {
     /// What HMAC takes in after its key for one hash of HKDF.
     #[inline]
     fn info(feedback: Option<&[u8; HASH_LEN]>, info: &Info, counter: u8) -> Self {
-        let mut blocks = [[0; BLOCK_LEN]; 3];
-        let bytes = blocks.as_flattened_mut();
+        let mut padded = Self {
+            blocks: [[0; BLOCK_LEN]; 3],
+            len: 0,
+        };
+        let bytes = padded.blocks.as_flattened_mut();
         // Copies of a length known when this is compiled take no call.
         let (rest, taken) = match (feedback, bytes.split_first_chunk_mut()) {
             (Some(feedback), Some((front, rest))) => {
@@ -186,41 +189,46 @@ impl Padded {
         if let Some(end) = rest.get_mut(info.len) {
             *end = counter;
         }
-        let len = taken + info.len + 1;
-        Self::pad(blocks, len, BLOCK_LEN)
+        padded.pad(taken + info.len + 1, BLOCK_LEN);
+        padded
     }
 
     /// The concatenation of the parts; nothing if it is long.
     #[inline]
     fn new(parts: [&[u8]; 2]) -> Option<Self> {
-        let mut blocks = [[0; BLOCK_LEN]; 3];
+        let mut padded = Self {
+            blocks: [[0; BLOCK_LEN]; 3],
+            len: 0,
+        };
         let [front, back] = parts;
-        let (front_room, rest) = blocks
+        let (front_room, rest) = padded
+            .blocks
             .as_flattened_mut()
             .split_at_mut_checked(front.len())?;
         let (back_room, end) = rest.split_at_mut_checked(back.len())?;
         front_room.copy_from_slice(front);
         back_room.copy_from_slice(back);
-        let len = front.len() + back.len();
-        (end.len() > size_of::<u64>()).then(|| Self::pad(blocks, len, 0))
+        if end.len() <= size_of::<u64>() {
+            return None;
+        }
+        padded.pad(front.len() + back.len(), 0);
+        Some(padded)
     }
 
-    /// Pads the first `len` bytes of `blocks`, which follow `taken` bytes that were taken in.
+    /// Pads the first `len` bytes, which follow `taken` bytes that were taken in. In place, like all
+    /// that makes these blocks: moving them costs as much as a third of hashing them.
     #[inline]
-    fn pad(mut blocks: [Block; 3], len: usize, taken: usize) -> Self {
-        if let Some(end) = blocks.as_flattened_mut().get_mut(len) {
+    fn pad(&mut self, len: usize, taken: usize) {
+        if let Some(end) = self.blocks.as_flattened_mut().get_mut(len) {
             *end = 0x80;
         }
         let bits = (taken as u64 + len as u64) * 8;
         let last = (len + size_of_val(&bits)) / BLOCK_LEN;
-        let last_block = blocks.get_mut(last).map(Block::as_mut_slice);
+        let last_block = self.blocks.get_mut(last).map(Block::as_mut_slice);
         if let Some((_, end)) = last_block.and_then(<[u8]>::split_last_chunk_mut) {
             *end = bits.to_be_bytes();
         }
-        Self {
-            blocks,
-            len: last + 1,
-        }
+        self.len = last + 1;
     }
 
     fn put_feedback(&mut self, hash: &State) {

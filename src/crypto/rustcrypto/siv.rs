@@ -4,7 +4,10 @@
 //! where a general implementation derives them for every message. Only short plaintexts are taken.
 
 use aes::Aes256Enc;
-use aes::cipher::{Block, BlockCipherEncrypt, KeyInit};
+use aes::cipher::consts::U16;
+use aes::cipher::{
+    Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit,
+};
 use polyval::Polyval;
 use polyval::universal_hash::UniversalHash;
 use zeroize::{Zeroize, zeroize_bytes};
@@ -51,9 +54,12 @@ impl Siv {
 
     /// Encrypts `buffer` in place and returns the tag.
     pub(in crate::crypto) fn seal(&self, aad: &[u8], buffer: &mut [u8]) -> [u8; TAG_LEN] {
-        let tag = self.tag(aad, buffer);
-        self.apply_keystream(&tag, buffer);
-        tag
+        let mut tag = self.unencrypted_tag(aad, buffer);
+        self.encryption.encrypt_with_backend(Sealing {
+            buffer,
+            tag: &mut tag,
+        });
+        tag.into()
     }
 
     /// Decrypts `buffer` in place; it holds zeros when the tag does not verify.
@@ -63,15 +69,22 @@ impl Siv {
         buffer: &mut [u8],
         tag: &[u8; TAG_LEN],
     ) -> Result<(), Rejected> {
-        self.apply_keystream(tag, buffer);
-        if constant_time_eq(&self.tag(aad, buffer), tag) {
+        let mut computed = AesBlock::default();
+        self.encryption.encrypt_with_backend(Opening {
+            siv: self,
+            aad,
+            buffer,
+            tag,
+            computed: &mut computed,
+        });
+        if constant_time_eq(&computed, tag) {
             return Ok(());
         }
         buffer.zeroize();
         Err(Rejected)
     }
 
-    fn tag(&self, aad: &[u8], plaintext: &[u8]) -> [u8; TAG_LEN] {
+    fn unencrypted_tag(&self, aad: &[u8], plaintext: &[u8]) -> AesBlock {
         let mut lengths = [0; BLOCK_LEN];
         let (of_aad, of_plaintext) = lengths.split_at_mut(BLOCK_LEN / 2);
         of_aad.copy_from_slice(&(aad.len() as u64 * 8).to_le_bytes());
@@ -85,31 +98,76 @@ impl Siv {
             *byte ^= nonce;
         }
         clear_top_bit(&mut tag);
-        self.encryption.encrypt_block(&mut tag);
-        tag.into()
+        tag
     }
+}
 
-    /// AES in counter mode from the tag on, with a 32-bit little-endian counter at the front.
-    fn apply_keystream(&self, tag: &[u8; TAG_LEN], buffer: &mut [u8]) {
-        let [c0, c1, c2, c3, rest @ ..] = *tag;
-        let first = u32::from_le_bytes([c0, c1, c2, c3]);
-        let mut keystream = [AesBlock::default(); 2];
-        let pairs = buffer.chunks_mut(2 * BLOCK_LEN);
-        for (pair, bytes) in (0u32..).zip(pairs) {
-            for (half, block) in (0u32..).zip(&mut keystream) {
-                let counter = first.wrapping_add(2 * pair + half).to_le_bytes();
-                let (count, tail) = block.split_at_mut(counter.len());
-                count.copy_from_slice(&counter);
-                tail.copy_from_slice(&rest);
-                set_top_bit(block);
-            }
-            self.encryption.encrypt_blocks(&mut keystream);
-            for (byte, key) in bytes.iter_mut().zip(keystream.iter().flatten()) {
-                *byte ^= key;
-            }
-        }
-        keystream.iter_mut().for_each(|block| zeroize_bytes(block));
+/// All that sealing asks of the cipher, in one call: see `gcm.rs`.
+struct Sealing<'a> {
+    buffer: &'a mut [u8],
+    /// The tag, which is still to be encrypted.
+    tag: &'a mut AesBlock,
+}
+
+impl BlockSizeUser for Sealing<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for Sealing<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        backend.encrypt_block(self.tag.into());
+        apply_keystream(backend, self.tag, self.buffer);
     }
+}
+
+/// As [`Sealing`].
+struct Opening<'a> {
+    siv: &'a Siv,
+    aad: &'a [u8],
+    buffer: &'a mut [u8],
+    tag: &'a [u8; TAG_LEN],
+    /// What the tag should be.
+    computed: &'a mut AesBlock,
+}
+
+impl BlockSizeUser for Opening<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for Opening<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        apply_keystream(backend, self.tag.into(), self.buffer);
+        *self.computed = self.siv.unencrypted_tag(self.aad, self.buffer);
+        backend.encrypt_block(self.computed.into());
+    }
+}
+
+/// AES in counter mode from the tag on, with a 32-bit little-endian counter at the front.
+#[inline(always)]
+fn apply_keystream<B>(backend: &B, tag: &AesBlock, buffer: &mut [u8])
+where
+    B: BlockCipherEncBackend<BlockSize = U16>,
+{
+    let [c0, c1, c2, c3, rest @ ..] = <[u8; TAG_LEN]>::from(*tag);
+    let first = u32::from_le_bytes([c0, c1, c2, c3]);
+    let mut keystream = [AesBlock::default(); 2];
+    let pairs = buffer.chunks_mut(2 * BLOCK_LEN);
+    for (pair, bytes) in (0u32..).zip(pairs) {
+        for (half, block) in (0u32..).zip(&mut keystream) {
+            let counter = first.wrapping_add(2 * pair + half).to_le_bytes();
+            let (count, tail) = block.split_at_mut(counter.len());
+            count.copy_from_slice(&counter);
+            tail.copy_from_slice(&rest);
+            set_top_bit(block);
+            backend.encrypt_block(block.into());
+        }
+        for (byte, key) in bytes.iter_mut().zip(keystream.iter().flatten()) {
+            *byte ^= key;
+        }
+    }
+    keystream.iter_mut().for_each(|block| zeroize_bytes(block));
 }
 
 fn clear_top_bit(block: &mut AesBlock) {
