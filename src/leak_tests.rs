@@ -4,6 +4,8 @@ mod audit;
 mod keyrings;
 mod keys;
 mod kms;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod policies;
 mod stores;
 

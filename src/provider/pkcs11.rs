@@ -1,7 +1,5 @@
 //! Keys in an HSM, or another token that speaks PKCS#11.
 
-#![allow(dead_code, reason = "the provider over this is being written")]
-
 mod abilities;
 mod adopt;
 mod canary;

@@ -339,6 +339,6 @@ fn hint(code: &str) -> &'static str {
             "; the token does not do this: configure another mechanism"
         }
         "KeyFunctionNotPermitted" => "; the key's attributes do not allow it",
-        _ => "",
+        _ => "; the log of the module or the token may say why",
     }
 }

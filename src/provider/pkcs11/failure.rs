@@ -166,12 +166,17 @@ impl Failure {
         }
     }
 
+    /// The token has all the sessions that it can have.
+    pub(super) fn says_no_more_sessions(&self) -> bool {
+        let count = RvError::SessionCount;
+        matches!(self, Self::Token(Error::Pkcs11(code, _)) if *code == count)
+    }
+
     /// All sessions are in use, here or by others: no fault of the module.
     pub(super) fn is_about_sessions_here(&self) -> bool {
         match self {
             Self::Runtime(error) => !matches!(error, Pkcs11Error::NoToken { .. }),
-            Self::Token(Error::Pkcs11(code, _)) => *code == RvError::SessionCount,
-            _ => false,
+            failure => failure.says_no_more_sessions(),
         }
     }
 

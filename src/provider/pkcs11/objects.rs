@@ -48,6 +48,7 @@ impl KeyName {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn id(&self) -> &[u8] {
         &self.id
     }

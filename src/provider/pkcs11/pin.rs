@@ -214,6 +214,11 @@ pub enum PinFailure {
         "the PIN is locked after too many wrong ones; let the security officer unlock it (C_InitPIN), then start anew or call log_in_anew"
     )]
     Locked,
+    /// One more wrong one would lock it. This crate leaves that try to you.
+    #[error(
+        "the PIN was not tried, since one more wrong one would lock the token; log in once with the right one by the token's own tool (pkcs11-tool --login), which resets the count"
+    )]
+    LastTry,
     /// It is too old.
     #[error(
         "the PIN has expired; set a new one with the token's own tool, configure it, then start anew or call log_in_anew"

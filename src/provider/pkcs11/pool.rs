@@ -29,7 +29,12 @@ pub(super) struct Pool<S> {
 struct State<S> {
     idle: Vec<Idle<S>>,
     out: usize,
+    /// A lower bound than ours that the token has shown, and until when it is believed.
+    shown: Option<(usize, Instant)>,
 }
+
+/// How long a token is believed that has no more sessions. Others may have closed theirs by then.
+const BELIEVED: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 struct Idle<S> {
@@ -68,6 +73,7 @@ impl<S> Pool<S> {
         let state = State {
             idle: Vec::new(),
             out: 0,
+            shown: None,
         };
         Self {
             state: Mutex::new(state),
@@ -95,7 +101,7 @@ impl<S> Pool<S> {
                 state.out += 1;
                 return Ok(Turn::Use(idle.session, idle.access));
             }
-            let room = state.out + state.idle.len() < self.max;
+            let room = state.out + state.idle.len() < state.bound(self.max);
             let replaced = if room { None } else { state.idle.pop() };
             if room || replaced.is_some() {
                 state.out += 1;
@@ -140,6 +146,16 @@ impl<S> Pool<S> {
         self.freed.notify_one();
     }
 
+    /// Ends the turn of one who was to open a session, for whom the token had none left. Gives whether
+    /// there are others to wait for.
+    pub(super) fn end_without_room(&self) -> bool {
+        let mut state = self.lock();
+        state.out = state.out.saturating_sub(1);
+        let sessions = state.out + state.idle.len();
+        state.shown = (sessions > 0).then(|| (sessions, Instant::now() + BELIEVED));
+        sessions > 0
+    }
+
     /// Takes out the idle sessions of a generation, and forgets the others.
     pub(super) fn drain(&self, generation: u64) -> Vec<S> {
         let mut state = self.lock();
@@ -154,6 +170,13 @@ impl<S> Pool<S> {
 }
 
 impl<S> State<S> {
+    fn bound(&self, max: usize) -> usize {
+        match self.shown {
+            Some((shown, until)) if Instant::now() < until => shown.min(max),
+            _ => max,
+        }
+    }
+
     fn forget_others_than(&mut self, generation: u64) {
         if self.idle.iter().all(|idle| idle.generation == generation) {
             return;
@@ -297,6 +320,21 @@ mod tests {
         let state = pool.lock();
         assert_eq!(state.out, 0);
         assert!(state.idle.len() <= 4);
+    }
+
+    #[test]
+    fn a_token_with_fewer_sessions_sets_the_bound() {
+        let pool = pool(3);
+        assert!(matches!(take(&pool, Access::ReadOnly), Turn::Open));
+        assert!(matches!(take(&pool, Access::ReadOnly), Turn::Open));
+        assert!(pool.end_without_room());
+        let busy = pool.take(Access::ReadOnly, Want::Any, 1, no_close);
+        assert!(busy.is_err());
+        pool.give_back(7, Access::ReadOnly, 1);
+        assert!(matches!(take(&pool, Access::ReadOnly), Turn::Use(7, _)));
+        pool.end();
+        assert!(matches!(take(&pool, Access::ReadOnly), Turn::Open));
+        assert!(!pool.end_without_room());
     }
 
     #[test]

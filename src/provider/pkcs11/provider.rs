@@ -376,13 +376,13 @@ impl Pkcs11KeyProvider {
             for other in key.other_names() {
                 match other.find(session) {
                     Ok(object) => session.destroy_object(object)?,
-                    Err(Failure::NotFound) => {}
+                    Err(Failure::NotFound | Failure::NothingFound) => {}
                     Err(failure) => return Err(failure),
                 }
             }
             match name.find(session) {
                 Ok(object) => session.destroy_object(object)?,
-                Err(Failure::NotFound) if is_gone => {}
+                Err(Failure::NotFound | Failure::NothingFound) if is_gone => {}
                 Err(failure) => return Err(failure),
             }
             is_gone = true;

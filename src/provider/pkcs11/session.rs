@@ -81,29 +81,43 @@ impl Connection {
 
     /// Gives a session that is logged in.
     pub(super) fn lease(&self, access: Access, want: Want) -> Result<Lease<'_>, Failure> {
-        let entered = self.module.enter()?;
-        let (generation, token) = self.find_token(&entered)?;
-        let turn = self.pool.take(access, want, generation, drop);
-        let turn = turn.map_err(|busy| Pkcs11Error::Busy {
-            sessions: busy.sessions,
-            waited: busy.waited,
-        })?;
-        let mut lease = Lease {
-            connection: self,
-            entered,
-            session: None,
-            access,
-            generation,
-            token,
-        };
-        match turn {
-            Turn::Use(session, access) => {
-                lease.session = Some(session);
-                lease.access = access;
+        loop {
+            let entered = self.module.enter()?;
+            let (generation, token) = self.find_token(&entered)?;
+            let turn = self.pool.take(access, want, generation, drop);
+            let turn = turn.map_err(|busy| Pkcs11Error::Busy {
+                sessions: busy.sessions,
+                waited: busy.waited,
+            })?;
+            let mut lease = Lease {
+                connection: self,
+                entered,
+                session: None,
+                access,
+                generation,
+                token,
+            };
+            match turn {
+                Turn::Use(session, access) => {
+                    lease.session = Some(session);
+                    lease.access = access;
+                }
+                Turn::Open => match lease.open() {
+                    Err(failure) if failure.says_no_more_sessions() => {
+                        if self.pool.end_without_room() {
+                            continue;
+                        }
+                        return Err(failure);
+                    }
+                    Err(failure) => {
+                        self.pool.end();
+                        return Err(failure);
+                    }
+                    Ok(()) => {}
+                },
             }
-            Turn::Open => lease.open()?,
+            return Ok(lease);
         }
-        Ok(lease)
     }
 
     /// The same, where the token or the module may have to be found or initialised anew.
@@ -179,7 +193,12 @@ impl Connection {
 
     /// Logs in, unless somebody is logged in already. Whoever it is in this process, it is so for all
     /// its sessions.
-    fn log_in(&self, session: &Session, token: &FoundToken) -> Result<(), Failure> {
+    fn log_in(
+        &self,
+        entered: &Entered<'_>,
+        session: &Session,
+        token: &FoundToken,
+    ) -> Result<(), Failure> {
         let wants_login = token.wants_login || self.config.pin.is_some();
         if !wants_login || is_logged_in(session, token)? {
             return Ok(());
@@ -189,6 +208,9 @@ impl Connection {
             return Ok(());
         }
         let credential = self.credential(&mut kept, token)?;
+        if matches!(credential, Credential::Pin(_)) {
+            token.check_tries_left(entered.context())?;
+        }
         let serial = &token.description.serial;
         if let Some(failure) = self.module.refusal(serial, &credential) {
             return Err(token.login_failed(failure));
@@ -340,22 +362,13 @@ impl Lease<'_> {
         self.connection.pool.end();
     }
 
-    /// Opens the session of a turn.
+    /// Opens the session of a turn, and leaves it to the caller to end that.
     fn open(&mut self) -> Result<(), Failure> {
-        let opened = self.open_logged_in();
-        match opened {
-            Ok(session) => {
-                self.session = Some(session);
-                self.entered.works();
-                self.connection
-                    .drop_anchor(&self.entered, self.generation, self.token.slot);
-                Ok(())
-            }
-            Err(failure) => {
-                self.connection.pool.end();
-                Err(failure)
-            }
-        }
+        self.session = Some(self.open_logged_in()?);
+        self.entered.works();
+        self.connection
+            .drop_anchor(&self.entered, self.generation, self.token.slot);
+        Ok(())
     }
 
     fn open_logged_in(&self) -> Result<Session, Failure> {
@@ -368,7 +381,8 @@ impl Lease<'_> {
             Error::Pkcs11(RvError::SessionReadWriteSoExists, _) => self.token.security_officer(),
             other => other.into(),
         })?;
-        self.connection.log_in(&session, &self.token)?;
+        self.connection
+            .log_in(&self.entered, &session, &self.token)?;
         Ok(session)
     }
 }

@@ -151,6 +151,19 @@ impl FoundToken {
         }
     }
 
+    /// Refuses to try a PIN that, if it is wrong, would lock the token for good: a service that is
+    /// started again and again must not do that.
+    pub(super) fn check_tries_left(&self, context: &Pkcs11) -> Result<(), Failure> {
+        let info = context.get_token_info(self.slot)?;
+        if info.user_pin_locked() {
+            return Err(self.login_failed(PinFailure::Locked));
+        }
+        if info.user_pin_final_try() {
+            return Err(self.login_failed(PinFailure::LastTry));
+        }
+        Ok(())
+    }
+
     pub(super) fn login_failed(&self, failure: PinFailure) -> Failure {
         Failure::Runtime(Pkcs11Error::Login {
             token: self.description.label.clone(),

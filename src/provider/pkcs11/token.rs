@@ -61,8 +61,11 @@ impl Token {
         access: Access,
         mut action: impl FnMut(&Session) -> Result<T, Failure>,
     ) -> Result<T, ProviderError> {
-        self.run(access, |lease, _| action(lease.session()?))
-            .map_err(Failure::into_provider_error)
+        let result = self.run(access, |lease, _| action(lease.session()?));
+        result.map_err(|failure| match failure {
+            Failure::NothingFound => Failure::NotFound.into_provider_error(),
+            other => other.into_provider_error(),
+        })
     }
 
     /// Runs an action with a key, on a session that may only read.

@@ -133,12 +133,12 @@ fn errors_name_function_and_code() {
         (
             RvError::DeviceError,
             Function::Decrypt,
-            "C_Decrypt answered DeviceError",
+            "C_Decrypt answered DeviceError; the log of the module or the token may say why",
         ),
         (
             RvError::VendorDefined(0x8000_0001),
             Function::Login,
-            "C_Login answered 0x80000001",
+            "C_Login answered 0x80000001; the log of the module or the token may say why",
         ),
         (
             RvError::SessionCount,
