@@ -153,7 +153,7 @@ pub enum Pkcs11Error {
         reason: &'static str,
     },
     /// The application's own source of the PIN failed.
-    #[error("the application gave no PIN")]
+    #[error("the application gave no PIN for the token: {source}")]
     PinCallback {
         /// What it said.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -279,6 +279,7 @@ impl Pkcs11Error {
         matches!(
             self,
             Self::NoToken { .. }
+                | Self::PinCallback { .. }
                 | Self::SecurityOfficer { .. }
                 | Self::LoggedOut
                 | Self::Busy { .. }

@@ -207,6 +207,14 @@ impl Failure {
         }
     }
 
+    /// The same, said of a canary: that is no rejection of what the caller gave.
+    pub(super) fn unless_rejected(self) -> Self {
+        match self.class().verdict {
+            Verdict::Rejected => Self::LoggedOut,
+            _ => self,
+        }
+    }
+
     /// What the caller is told, if there is no telling what the failure means.
     pub(super) fn into_outage(self) -> ProviderError {
         match self.class().verdict {

@@ -5,7 +5,7 @@ mod load;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{
     Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
@@ -38,6 +38,8 @@ struct Running {
     /// who have entered.
     has_worked: AtomicBool,
     refused_logins: Mutex<Vec<RefusedLogin>>,
+    /// Connections of this process that use it.
+    users: AtomicUsize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -160,6 +162,18 @@ impl Module {
         Ok(())
     }
 
+    pub(super) fn add_user(&self) {
+        self.running.get().users.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn remove_user(&self) {
+        self.running.get().users.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_several_users(&self) -> bool {
+        self.running.get().users.load(Ordering::Relaxed) > 1
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -204,6 +218,7 @@ impl Running {
             backoff: Mutex::default(),
             has_worked: AtomicBool::new(false),
             refused_logins: Mutex::default(),
+            users: AtomicUsize::new(0),
         }
     }
 

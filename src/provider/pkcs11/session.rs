@@ -69,6 +69,7 @@ impl Connection {
         module: Arc<Module>,
         credential: Option<Credential>,
     ) -> Self {
+        module.add_user();
         Self {
             pool: Pool::new(config.max_sessions, config.session_wait),
             config,
@@ -147,8 +148,7 @@ impl Connection {
 
     /// Initialises the module anew, if that is allowed and may help.
     pub(super) fn reinitialise(&self, failed: &Failure) -> Result<(), Failure> {
-        let has_other_users = Arc::strong_count(&self.module) > OWN_HOLDERS;
-        if has_other_users && failed.is_about_one_token() {
+        if self.module.has_several_users() && failed.is_about_one_token() {
             return Err(Failure::Answer("others use the module"));
         }
         let epoch = self.lock_link().epoch;
@@ -296,9 +296,6 @@ impl Connection {
     }
 }
 
-/// Who holds a module that one provider uses: the provider, its connection, and the list of modules.
-const OWN_HOLDERS: usize = 3;
-
 impl Link {
     fn begin_generation(&mut self, keys: &KnownKeys) {
         static LAST: AtomicU64 = AtomicU64::new(0);
@@ -399,6 +396,7 @@ impl Drop for Lease<'_> {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.module.remove_user();
         let link = mem::take(self.link.get_mut().unwrap_or_else(PoisonError::into_inner));
         let sessions = self.pool.drain(link.generation);
         match self.module.enter_epoch(link.epoch) {

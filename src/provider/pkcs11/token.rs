@@ -285,13 +285,15 @@ impl Token {
             (None, laid) => laid,
             (Some(canary), None) => canary.lay(session, key)?.map(Arc::from),
             (Some(canary), Some(laid)) => {
-                match canary.check(session, key, &laid) {
-                    Err(failure) if failure.class().verdict == Verdict::Rejected => {
+                let checked = canary.check(session, key, &laid);
+                if let Err(failure) = checked {
+                    let works = wraps_and_unwraps(canary, session, key);
+                    if works && lease.is_logged_in()? && keys.era() == era {
                         return Err(Failure::Runtime(Pkcs11Error::OtherKey {
                             id: name.to_string(),
                         }));
                     }
-                    checked => checked?,
+                    return Err(failure.unless_rejected());
                 }
                 Some(laid)
             }
@@ -311,6 +313,14 @@ impl Token {
             }
         });
         looked.map_err(Failure::into_provider_error)
+    }
+}
+
+/// A key that does not unwrap what it wrapped before, and does unwrap what it wraps now, is another.
+fn wraps_and_unwraps(canary: &dyn Canary, session: &Session, key: ObjectHandle) -> bool {
+    match canary.lay(session, key) {
+        Ok(Some(laid)) => canary.check(session, key, &laid).is_ok(),
+        _ => false,
     }
 }
 

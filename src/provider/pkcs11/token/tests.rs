@@ -159,6 +159,28 @@ fn others_log_out() {
 }
 
 #[test]
+fn another_key_in_the_place_of_one_is_noticed() {
+    SoftHsm::run(|hsm| {
+        hsm.init_token("replaced");
+        let token = open_token(config("replaced"));
+        let key = create_key(&token, b"a");
+        let sealed = seal(&token, &key, b"data").unwrap();
+        token
+            .with_session(Access::ReadWrite, |session| {
+                Ok(session.destroy_object(key.find(session)?)?)
+            })
+            .unwrap();
+        create_key(&token, b"a");
+        for result in [open(&token, &key, &sealed), seal(&token, &key, b"data")] {
+            let Err(ProviderError::Refused { source, .. }) = &result else {
+                panic!("{result:?}");
+            };
+            assert!(source.to_string().contains("another key"), "{source}");
+        }
+    });
+}
+
+#[test]
 fn others_initialise_the_module_anew() {
     SoftHsm::run(|hsm| {
         hsm.init_token("finalised");
