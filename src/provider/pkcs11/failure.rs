@@ -151,12 +151,15 @@ impl Failure {
 
     /// The module may work well for others.
     pub(super) fn is_about_one_token(&self) -> bool {
-        use RvError::{DeviceRemoved, SlotIdInvalid, TokenNotPresent, TokenNotRecognized};
+        use RvError::{
+            DeviceRemoved, SessionCount, SlotIdInvalid, TokenNotPresent, TokenNotRecognized,
+        };
 
         match self {
             Self::Runtime(_) => true,
             Self::Token(Error::Pkcs11(code, _)) => [
                 DeviceRemoved,
+                SessionCount,
                 SlotIdInvalid,
                 TokenNotPresent,
                 TokenNotRecognized,
@@ -172,12 +175,9 @@ impl Failure {
         matches!(self, Self::Token(Error::Pkcs11(code, _)) if *code == count)
     }
 
-    /// All sessions are in use, here or by others: no fault of the module.
-    pub(super) fn is_about_sessions_here(&self) -> bool {
-        match self {
-            Self::Runtime(error) => !matches!(error, Pkcs11Error::NoToken { .. }),
-            failure => failure.says_no_more_sessions(),
-        }
+    /// It is no fault of the module.
+    pub(super) fn is_about_this_process(&self) -> bool {
+        matches!(self, Self::Runtime(error) if !matches!(error, Pkcs11Error::NoToken { .. }))
     }
 
     /// What failed, in words.

@@ -182,10 +182,8 @@ impl Module {
     pub(super) fn refusal(&self, serial: &str, credential: &Credential) -> Option<PinFailure> {
         let refused = lock(&self.running.get().refused_logins);
         let mut refused = refused.iter();
-        let like = refused.find(|login| {
-            login.serial == serial
-                && (login.failure == PinFailure::Locked || login.credential.is_same_as(credential))
-        });
+        let like =
+            refused.find(|login| login.serial == serial && login.credential.is_same_as(credential));
         like.map(|login| login.failure)
     }
 

@@ -97,6 +97,10 @@ impl PinSource {
         Self(Source::File(path.into()))
     }
 
+    pub(super) fn is_none(&self) -> bool {
+        matches!(self.0, Source::NoPin)
+    }
+
     pub(super) fn read(&self, token: &TokenDescription) -> Result<Credential, Pkcs11Error> {
         let not_a_pin = |place: String| move |reason| Pkcs11Error::NotAPin { place, reason };
         let pin = match &self.0 {

@@ -131,13 +131,17 @@ impl Connection {
             Ok(lease) => return Ok(lease),
             Err(failure) => failure,
         };
-        if failed.class().verdict != Verdict::Unavailable || failed.is_about_sessions_here() {
+        if failed.class().verdict != Verdict::Unavailable || failed.is_about_this_process() {
             return Err(failed);
         }
-        self.lose_all();
-        let failed = match self.lease(access, want) {
-            Ok(lease) => return Ok(lease),
-            Err(failure) => failure,
+        let failed = if failed.says_no_more_sessions() {
+            failed
+        } else {
+            self.lose_all();
+            match self.lease(access, want) {
+                Ok(lease) => return Ok(lease),
+                Err(failure) => failure,
+            }
         };
         match self.reinitialise(&failed) {
             Ok(()) => self.lease(access, want),
@@ -199,8 +203,7 @@ impl Connection {
         session: &Session,
         token: &FoundToken,
     ) -> Result<(), Failure> {
-        let wants_login = token.wants_login || self.config.pin.is_some();
-        if !wants_login || is_logged_in(session, token)? {
+        if !self.wants_login(token) || is_logged_in(session, token)? {
             return Ok(());
         }
         let mut kept = lock(&self.credential);
@@ -208,12 +211,12 @@ impl Connection {
             return Ok(());
         }
         let credential = self.credential(&mut kept, token)?;
-        if matches!(credential, Credential::Pin(_)) {
-            token.check_tries_left(entered.context())?;
-        }
         let serial = &token.description.serial;
         if let Some(failure) = self.module.refusal(serial, &credential) {
             return Err(token.login_failed(failure));
+        }
+        if matches!(credential, Credential::Pin(_)) {
+            token.check_tries_left(entered.context())?;
         }
         let answer = match &credential {
             Credential::None => return Ok(()),
@@ -238,6 +241,13 @@ impl Connection {
                     _ => Err(failure),
                 }
             }
+        }
+    }
+
+    fn wants_login(&self, token: &FoundToken) -> bool {
+        match &self.config.pin {
+            Some(source) => !source.is_none(),
+            None => token.wants_login,
         }
     }
 
@@ -338,7 +348,7 @@ impl Lease<'_> {
 
     /// Whether somebody is logged in who sees private keys, or nobody need be.
     pub(super) fn is_logged_in(&self) -> Result<bool, Failure> {
-        let wants_login = self.token.wants_login || self.connection.config.pin.is_some();
+        let wants_login = self.connection.wants_login(&self.token);
         Ok(!wants_login || is_logged_in(self.session()?, &self.token)?)
     }
 

@@ -114,9 +114,7 @@ impl Token {
         let keys = &self.connection().keys;
         for _ in 0..ATTEMPTS {
             let era = keys.era();
-            if let Err(error) = self.look_at(name, canary) {
-                return Err(error);
-            }
+            self.look_at(name, canary)?;
             let result = self.run_once(Access::ReadOnly, Want::New, &mut |lease, _| {
                 action(lease.session()?, self.key(lease, name, Some(canary))?)
             });
@@ -312,7 +310,7 @@ impl Token {
                 None => Err(Failure::Answer("the key makes no canary")),
             }
         });
-        looked.map_err(Failure::into_provider_error)
+        looked.map_err(|failure| failure.unless_rejected().into_provider_error())
     }
 }
 
