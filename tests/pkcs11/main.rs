@@ -17,5 +17,6 @@ mod providers;
 mod raw;
 mod secrets;
 mod sentences;
+mod sessions;
 mod tokens;
 mod vectors;

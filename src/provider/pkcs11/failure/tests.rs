@@ -70,7 +70,7 @@ fn a_pin_is_never_tried_again() {
         let is_pin = matches!(class.verdict, Verdict::Pin(_));
         assert_eq!(of_a_pin, is_pin, "{function:?} {code:?}");
         if is_pin {
-            assert_eq!(class.again, Again::No);
+            assert_eq!(class.again, No);
             assert!(!told(function, code).is_retryable());
         }
     });
@@ -91,7 +91,7 @@ fn what_may_have_been_done_is_not_done_again() {
             RvError::VendorDefined(0x8000_0001),
         ] {
             let class = classify(function, code);
-            assert_eq!(class.again, Again::No, "{function:?} {code:?}");
+            assert_eq!(class.again, No, "{function:?} {code:?}");
             assert_eq!(class.verdict, Verdict::Unavailable);
         }
     }

@@ -1,0 +1,74 @@
+//! What a pool of sessions and a cache of data keys are good for, counted.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use waxseal::{
+    CachingKeyring, CreateKeyRequest, DataKey, EncryptionContext, Envelope, EnvelopeEncryptor,
+    KeyHandle, KeyProvider, SingleKeyring, UnwrapRequest, WrapRequest,
+};
+
+use crate::providers::{self, Pkcs11KeyProvider};
+use crate::tokens::{SOFTHSM, token_tests};
+
+const BINDING: &[u8] = b"binding";
+const THREADS: usize = 4;
+
+token_tests! {
+    fn four_threads_use_four_sessions_where_the_token_takes_its_time(tokens) {
+        let shim = tokens.shim(&tokens.softhsm(), &["delay C_DecryptInit 5"]);
+        let time = |sessions| {
+            let config = providers::config(&shim.path, SOFTHSM).with_max_sessions(sessions);
+            unwrap_on_threads(&providers::try_open(config).unwrap())
+        };
+        let (one, four) = (time(1), time(THREADS));
+        let times = one.as_secs_f64() / four.as_secs_f64();
+        eprintln!("{THREADS} sessions are {times:.2} times as fast as one");
+        assert!(times > 2.5, "{times:.2}");
+    }
+
+    fn a_token_with_fewer_sessions_than_threads(tokens) {
+        let shim = tokens.shim(&tokens.softhsm(), &["sessions 3"]);
+        unwrap_on_threads(&providers::open(&shim.path, SOFTHSM));
+        assert!(shim.calls().iter().any(|(_, code)| *code == 0xb1));
+    }
+
+    fn a_hundred_thousand_messages_ask_the_token_ten_times_at_most(tokens) {
+        let shim = tokens.shim(&tokens.softhsm(), &[]);
+        let provider = providers::open(&shim.path, SOFTHSM);
+        let handle = provider.create_key(CreateKeyRequest::default()).unwrap();
+        let keyring = SingleKeyring::new(provider, handle).unwrap();
+        let envelope = Envelope::new(CachingKeyring::new(keyring));
+        let context = |tenant| EncryptionContext::new([("tenant", tenant)]).unwrap();
+        envelope.encrypt(b"the first finds the key", &context("first")).unwrap();
+        let before = shim.calls().len();
+        let context = context("acme");
+        for number in 0..100_000_u32 {
+            let sealed = envelope.encrypt(&number.to_le_bytes(), &context).unwrap();
+            let opened = envelope.decrypt(&sealed, &context).unwrap();
+            assert_eq!(*opened, number.to_le_bytes());
+        }
+        let calls = shim.calls().split_off(before);
+        eprintln!("{calls:?}");
+        assert!(calls.len() <= 10, "{}", calls.len());
+    }
+}
+
+/// The time that four threads take to unwrap, each forty times.
+fn unwrap_on_threads(provider: &Pkcs11KeyProvider) -> Duration {
+    let handle = provider.create_key(CreateKeyRequest::default()).unwrap();
+    let data_key = DataKey::from_bytes(&[1; 32]).unwrap();
+    let request = WrapRequest::new(&handle, &data_key, BINDING);
+    let wrapped = provider.wrap_key(request).unwrap();
+    let unwrap = |handle: &KeyHandle| {
+        let request = UnwrapRequest::new(handle, wrapped.as_bytes(), BINDING);
+        assert_eq!(provider.unwrap_key(request).unwrap(), data_key);
+    };
+    let begin = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| (0..40).for_each(|_| unwrap(&handle)));
+        }
+    });
+    begin.elapsed()
+}
