@@ -2,7 +2,8 @@
 //!
 //! [`Pkcs11KeyProvider`] is a [`KeyProvider`](crate::KeyProvider) whose keys are made in the token and
 //! never leave it: data keys go in and come out wrapped. This page says how the token is found, and
-//! what happens when it, or something else in the process, does not do as it should.
+//! what happens when it, or something else in the process, does not do as it should. How a token is set
+//! up, and what to configure for which, stands in HSM.md.
 //!
 //! # Finding the token
 //!
