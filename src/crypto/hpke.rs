@@ -178,3 +178,82 @@ fn open<K: Kem>(
     });
     opened.map(|()| buffer).map_err(|_| Rejected)
 }
+
+#[cfg(test)]
+mod tests {
+    use ::hpke::aead::AesGcm128;
+    use ::hpke::single_shot_open;
+
+    use super::*;
+    use crate::crypto::sha256;
+
+    const X_WING: [(&str, &str); 3] = [
+        (
+            "7f9c2ba4e88f827d616045507605853ed73b8093f6efbc88eb1a6eacfa66ef26",
+            "2e816deebcd76c5c80d0cd2d174478871658e8e2ff42bc9d4a6e486372e856bb",
+        ),
+        (
+            "badfd6dfaac359a5efbb7bcc4b59d538df9a04302e10c8bc1cbf1a0b3a5120ea",
+            "c42ba5f8430d7d2c83739338203819f090e8303ce9c8b02107c272bfa5376916",
+        ),
+        (
+            "ef58538b8d23f87732ea63b02b4fa0f4873360e2841928cd60dd4cee8cc0d4c9",
+            "6b080d6b84f095342092fa7a22423e58bd681397ad0ef00eac92bd254db4fa95",
+        ),
+    ];
+
+    fn hex(text: &str) -> Vec<u8> {
+        base16ct::lower::decode_vec(text).unwrap()
+    }
+
+    fn array<const N: usize>(text: &str) -> [u8; N] {
+        hex(text).try_into().unwrap()
+    }
+
+    /// RFC 9180, appendix A.1.1, sequence number 0. It differs from our suite by AES-128.
+    #[test]
+    fn rfc_9180_base_mode_with_x25519() {
+        type Kem = X25519HkdfSha256;
+        let private = hex("4612c550263fc8ad58375df3f557aac531d26850903e55a9f23f21d8534e8ac8");
+        let private = <Kem as ::hpke::Kem>::PrivateKey::from_bytes(&private).unwrap();
+        let encapsulated = hex("37fda3567bdbd628e88668c3c8d7e97d1d1253b6d4ea6d44c150f741f1bf4431");
+        let opened = single_shot_open::<AesGcm128, HkdfSha256, Kem>(
+            &OpModeR::Base,
+            &private,
+            &Deserializable::from_bytes(&encapsulated).unwrap(),
+            b"Ode on a Grecian Urn",
+            &hex(
+                "f938558b5d72f1a23810b4be2ab4f84331acc02fc97babc53a52ae8218a355a96d8770ac83d07bea87e13c512a",
+            ),
+            b"Count-0",
+        );
+        assert_eq!(opened.unwrap(), b"Beauty is truth, truth beauty");
+    }
+
+    /// draft-connolly-cfrg-xwing-kem-08, appendix C, by the SHA-256 of each public key.
+    #[test]
+    fn x_wing_key_pairs_of_the_draft() {
+        for (seed, public) in X_WING {
+            let private = HpkePrivateKey::from_bytes(HpkeKem::XWing, &array(seed)).unwrap();
+            assert_eq!(sha256(&[&private.public_key().to_bytes()]), array(public));
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_opens_with_its_key_and_info_alone() {
+        for kem in [HpkeKem::X25519, HpkeKem::XWing] {
+            let keys = [1, 2].map(|byte| HpkePrivateKey::from_bytes(kem, &[byte; 32]).unwrap());
+            let random = crate::rng::SystemRandom;
+            let sealed = keys[0]
+                .public_key()
+                .seal(b"info", &[7; 32], &random)
+                .unwrap();
+            assert_eq!(*keys[0].open(b"info", &sealed).unwrap(), [7; 32]);
+            assert!(keys[0].open(b"other", &sealed).is_err());
+            assert!(keys[1].open(b"info", &sealed).is_err());
+            for len in [0, 15, 16, 47, 48, sealed.len() - 1] {
+                assert!(keys[0].open(b"info", &sealed[..len]).is_err());
+            }
+        }
+    }
+}

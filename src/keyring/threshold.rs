@@ -116,7 +116,7 @@ impl ThresholdKeyring {
     fn open(
         &self,
         request: DecryptionRequest<'_>,
-        ask: &Ask<'_>,
+        ask: &impl Fn(&dyn Keyring, DecryptionRequest<'_>) -> Option<Said>,
     ) -> Option<Result<Unwrapped, Error>> {
         let mut trials = Trials::new(request.entries);
         for group in self.groups(request.entries) {
@@ -159,7 +159,7 @@ impl ThresholdKeyring {
         group: &Group,
         request: DecryptionRequest<'_>,
         trials: &mut Trials<'_>,
-        ask: &Ask<'_>,
+        ask: &impl Fn(&dyn Keyring, DecryptionRequest<'_>) -> Option<Said>,
     ) -> Option<Result<Option<DecryptionMaterials>, Error>> {
         let needed = group.share.threshold();
         let numbers = group.numbers();
@@ -196,7 +196,7 @@ impl ThresholdKeyring {
         number: u8,
         request: DecryptionRequest<'_>,
         trials: &mut Trials<'_>,
-        ask: &Ask<'_>,
+        ask: &impl Fn(&dyn Keyring, DecryptionRequest<'_>) -> Option<Said>,
     ) -> Option<Result<Option<(Arc<DataKey>, usize)>, Error>> {
         let mut copies = Subset::new();
         let mut wanted = group.share;
@@ -240,7 +240,8 @@ impl ThresholdKeyring {
     }
 }
 
-type Ask<'a> = dyn Fn(&dyn Keyring, DecryptionRequest<'_>) -> Option<Result<Unwrapped, Error>> + 'a;
+/// What a member says, if it is asked.
+type Said = Result<Unwrapped, Error>;
 
 /// The shares of one data key whose keys are held.
 struct Group {

@@ -59,6 +59,9 @@ pub(super) struct Race<'a> {
     lanes: &'a [Arc<Lane>],
 }
 
+/// What is asked on the caller's thread: nothing where that may block.
+pub(super) type AtOnce<'a, T> = dyn Fn(&dyn Keyring) -> Option<Result<T, Error>> + 'a;
+
 /// What runs on other threads.
 type Ask<T> = dyn Fn(&dyn Keyring) -> Result<T, Error> + Send + Sync;
 
@@ -89,7 +92,7 @@ impl<'a> Race<'a> {
     /// Asks one keyring after the other, until `decide` takes an answer. Nothing if it takes none.
     pub(super) fn run<T: Send + 'static, D>(
         &self,
-        at_once: &dyn Fn(&dyn Keyring) -> Option<Result<T, Error>>,
+        at_once: &AtOnce<'_, T>,
         ask: Arc<Ask<T>>,
         mut decide: impl FnMut(&Lane, Result<T, Error>) -> Option<D>,
     ) -> Option<D> {
