@@ -233,3 +233,35 @@ fn inspect_tells_of_shares() {
     );
     assert!(header.entries().as_bytes().len() <= room);
 }
+
+/// Else one of the shares would do, from the second time on.
+#[test]
+fn a_cache_does_not_stand_for_the_holders() {
+    let probes = probes(3);
+    let sealer = ThresholdKeyring::new(2, probes.clone()).unwrap();
+    let keyring = CachingKeyring::new(sealer);
+    let envelope = Envelope::new(keyring.clone());
+    let message = envelope.encrypt(b"payload", &context()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(
+            &*envelope.decrypt(&message, &context()).unwrap(),
+            b"payload"
+        );
+    }
+    for probe in &probes[1..] {
+        probe.fail(Fault::Outage);
+    }
+    let refused = envelope.decrypt(&message, &context());
+    assert!(refused.unwrap_err().is_retryable(), "one holder is left");
+
+    // What it seals with is dropped when one of the holders' keys is.
+    for probe in &probes {
+        probe.fail(None);
+    }
+    let calls = probes[0].calls();
+    envelope.encrypt(b"payload", &context()).unwrap();
+    assert_eq!(probes[0].calls(), calls);
+    keyring.invalidate(&probes[1].key());
+    envelope.encrypt(b"payload", &context()).unwrap();
+    assert_eq!(probes[0].calls(), calls + 1);
+}

@@ -43,6 +43,9 @@ use crate::format::{KeyEntriesBuf, KeyEntry, KeyReference};
 /// suite: nothing opens that the keyring inside would not have unwrapped. It is believed until the
 /// key expires: when a key is disabled or denied there, [`invalidate`](Self::invalidate) it here.
 ///
+/// What takes several keys to open ([`ThresholdKeyring`](super::ThresholdKeyring)) is asked for each
+/// time: a kept data key would open with one of them.
+///
 /// **One call at a time.** Of callers that need the same data key at once, one asks the keyring
 /// inside, and the others wait for what it is given, its refusals and outages too. After any other
 /// failure they ask one after the other. Callers that need different ones do not wait for each

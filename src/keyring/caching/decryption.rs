@@ -63,6 +63,10 @@ impl Asking<'_, KeyToOpen, Found> {
         };
         let kept = found.as_ref().and_then(|(data_key, number)| {
             let entry = request.entries.iter().nth(*number)?;
+            // One share must not stand for all that it took.
+            if entry.reference().share().is_some() {
+                return None;
+            }
             let kept = KeyToOpen {
                 data_key: Arc::clone(data_key),
                 key: entry.reference(),

@@ -105,6 +105,6 @@ impl Kept for Arc<KeyToSeal> {
         self.entries
             .as_entries()
             .iter()
-            .any(|entry| entry.names(key))
+            .any(|entry| entry.names(key) || entry.reference().wrapping_key() == *key)
     }
 }
