@@ -17,7 +17,7 @@ use waxseal::{
 };
 
 const KILLS: &str = "WAXSEAL_REWRAP_KILLS";
-const FILES: usize = 600;
+const FILES: usize = 1500;
 /// The key that all files get.
 const COMMON: u8 = 99;
 
@@ -40,13 +40,19 @@ fn seal(directory: &Path, number: usize, keyring: impl Keyring + 'static) {
     fs::write(path_of(directory, number), message).unwrap();
 }
 
+fn seal_those_that_grow(directory: &Path, key: u8) {
+    for number in (0..FILES).filter(|number| grows(*number)) {
+        seal(directory, number, keyring(key));
+    }
+}
+
 fn path_of(directory: &Path, number: usize) -> PathBuf {
     directory.join(format!("f{number}"))
 }
 
-/// Every tenth file is sealed anew for each round under one key, and its header grows.
+/// Every fiftieth file is sealed anew for each round under one key, and its header grows.
 fn grows(number: usize) -> bool {
-    number % 10 == 3
+    number % 50 == 3
 }
 
 /// Rewraps from one key to another, and to the one that all have.
@@ -78,6 +84,7 @@ fn a_rewrap_that_is_killed_loses_nothing() {
         seal(directory.path(), number, for_all.clone());
     }
     let (mut from, mut to) = (1, 2);
+    seal_those_that_grow(directory.path(), from);
     let began = Instant::now();
     rewrap(directory.path(), from, to);
     (from, to) = (to, from);
@@ -85,9 +92,7 @@ fn a_rewrap_that_is_killed_loses_nothing() {
     let mut moved = 0;
     let mut unfinished = 0;
     for kill in 0..kills {
-        for number in (0..FILES).filter(|number| grows(*number)) {
-            seal(directory.path(), number, keyring(from));
-        }
+        seal_those_that_grow(directory.path(), from);
         let mut child = Process::start("rewrap", directory.path(), &format!("{from} {to}"));
         assert_eq!(child.hear().as_deref(), Some("begins"));
         // Points spread over the whole run, in an order without a pattern.
