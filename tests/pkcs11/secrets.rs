@@ -41,8 +41,8 @@ token_tests! {
             bytes += region.len();
             kept += occurrences(&region, prepared.place.kept.as_bytes());
             pin += occurrences(&region, prepared.pin.as_bytes());
-            // A value that is moved stays behind on the stack until later calls overwrite it.
-            if !range.contains(&own_stack) {
+            // Unoptimised code leaves copies on the stack of what it moves.
+            if !(cfg!(debug_assertions) && range.contains(&own_stack)) {
                 data_key += occurrences(&region, prepared.data_key.expose());
             }
         }
