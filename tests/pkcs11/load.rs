@@ -77,6 +77,18 @@ impl<'a> Load<'a> {
         })
     }
 
+    /// Waits until operations succeed again.
+    pub fn wait_for_work(&self, patience: Duration) {
+        let (started, before) = (Instant::now(), self.done.load(Ordering::Relaxed));
+        while self.done.load(Ordering::Relaxed) < before + 100 {
+            assert!(
+                started.elapsed() < patience,
+                "nothing works after {patience:?}"
+            );
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// That all is well: everything that was wrapped unwraps under its key.
     pub fn check(&self) {
         for (key, (handle, wrapped)) in self.keys.iter().enumerate() {
