@@ -49,7 +49,7 @@ use crate::secret::DataKey;
 /// Unwrapped wrapping keys are kept, 1,024 of them unless
 /// [`with_key_cache`](Self::with_key_cache) says otherwise, so that using one again costs less than
 /// unwrapping it. A kept key answers for exactly the handle and binding that it was unwrapped from.
-/// It takes 1,260 bytes, of memory that is locked where the operating system allows, so that it is
+/// It takes 470 bytes, of memory that is locked where the operating system allows, so that it is
 /// not swapped out ([`key_cache_stats`](Self::key_cache_stats) tells); its handle, binding and place
 /// in the index take some 300 more. Memory is taken as keys come, in pieces of 16 KiB. A key is
 /// erased when it makes room for another, when it is destroyed, and when the last clone is dropped.
