@@ -265,6 +265,11 @@ fn a_trail_that_lost_its_end_is_not_gone_on_with() {
     let open = || builder(sink.clone()).heads(heads.clone()).open();
     let first = open().unwrap();
     first.record(&event("first", "svc")).unwrap();
+    assert_eq!(
+        heads.only().sequence,
+        1,
+        "a trail has a head from its beginning"
+    );
     let after_first = sink.tail().unwrap();
     first.record(&event("second", "svc")).unwrap();
     first.close().unwrap();

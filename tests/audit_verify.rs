@@ -274,6 +274,25 @@ fn a_trail_that_is_being_written_verifies_up_to_its_last_whole_line() {
     }
 }
 
+/// Who deletes the trail and begins another has no head for it.
+#[test]
+fn a_trail_without_a_head_is_refused_where_one_is_needed() {
+    let trail = Trail::new(3, 100);
+    let against = || Verification::new().needing_head();
+    let lines = || TrailReader::bytes(&trail.bytes);
+    match against().verify(lines()) {
+        Err(VerifyTrailError::Tampered(finding)) => {
+            assert_eq!(finding.what, Tampering::NoHead);
+            assert_eq!(finding.place.line, 5);
+        }
+        other => panic!("{other:?}"),
+    }
+    let tail = trail.verified.tail.unwrap();
+    let head = waxseal::audit::TrailHead::new(tail, Timestamp::UNIX_EPOCH);
+    against().with_head(head).verify(lines()).unwrap();
+    against().verify(TrailReader::bytes(b"")).unwrap();
+}
+
 #[test]
 fn nothing_is_a_trail_that_has_lost_everything() {
     let trail = Trail::new(3, 100);

@@ -25,6 +25,8 @@ enum Source<'a> {
     },
     Files {
         files: vec::IntoIter<PathBuf>,
+        /// Looked at again when all files were read: another may have been begun meanwhile.
+        directory: Option<Directory>,
         open: Option<OpenFile>,
     },
     Store {
@@ -91,7 +93,12 @@ impl<'a> TrailReader<'a> {
     ///
     /// [`AuditError`] when the directory cannot be read.
     pub fn directory(directory: impl AsRef<Path>) -> Result<Self, AuditError> {
-        Ok(Self::files(Directory::new(directory.as_ref()).paths()?))
+        let directory = Directory::new(directory.as_ref());
+        Ok(Self::new(Source::Files {
+            files: directory.paths()?.into_iter(),
+            directory: Some(directory),
+            open: None,
+        }))
     }
 
     /// Reads files, in the order of their lines: from an archive, say.
@@ -100,6 +107,7 @@ impl<'a> TrailReader<'a> {
         let files: Vec<_> = files.into_iter().collect();
         Self::new(Source::Files {
             files: files.into_iter(),
+            directory: None,
             open: None,
         })
     }
@@ -135,8 +143,22 @@ impl<'a> TrailReader<'a> {
                 };
                 Ok(Some(found.at(&self.line, place, rest.is_empty())))
             }
-            Source::Files { files, open } => {
-                let Some((found, place)) = next_of_files(files, open, &mut self.line)? else {
+            Source::Files {
+                files,
+                directory,
+                open,
+            } => {
+                let mut next = next_of_files(files, open, &mut self.line)?;
+                if let (None, Some(directory), Some(last)) = (&next, &*directory, &*open) {
+                    let newer: Vec<_> = directory
+                        .paths()?
+                        .into_iter()
+                        .filter(|path| path.as_path() > last.path.as_ref())
+                        .collect();
+                    *files = newer.into_iter();
+                    next = next_of_files(files, open, &mut self.line)?;
+                }
+                let Some((found, place)) = next else {
                     return Ok(None);
                 };
                 Ok(Some(found.at(&self.line, place, files.len() == 0)))
@@ -194,14 +216,7 @@ fn next_of_files(
                 let Some(path) = files.next() else {
                     return Ok(None);
                 };
-                let reader = File::open(&path)
-                    .map(BufReader::new)
-                    .map_err(|error| file_error(&path, error))?;
-                open.insert(OpenFile {
-                    path: path.into(),
-                    reader,
-                    number: 0,
-                })
+                open.insert(OpenFile::new(path)?)
             }
         };
         let read = read_line(&mut file.reader, line);
@@ -214,8 +229,22 @@ fn next_of_files(
                 };
                 return Ok(Some((found, place)));
             }
-            None => *open = None,
+            None => match files.next() {
+                Some(path) => *file = OpenFile::new(path)?,
+                None => return Ok(None),
+            },
         }
+    }
+}
+
+impl OpenFile {
+    fn new(path: PathBuf) -> Result<Self, AuditError> {
+        let reader = File::open(&path).map_err(|error| file_error(&path, error))?;
+        Ok(Self {
+            path: path.into(),
+            reader: BufReader::new(reader),
+            number: 0,
+        })
     }
 }
 

@@ -214,9 +214,11 @@ impl Inner {
             checkpoints
                 .last
                 .store(time.as_unix_millis(), Ordering::Relaxed);
-            checkpoints.unsaved.store(true, Ordering::Relaxed);
         }
-        if checkpoints.unsaved.load(Ordering::Relaxed) && appended.checkpoint {
+        // So that no trail is taken for one of this writer that is not.
+        let is_new = appended.first_record == Some(1);
+        if appended.checkpoint || is_new {
+            checkpoints.unsaved.store(true, Ordering::Relaxed);
             let _ = self.save_head(appended.tail, time);
         }
     }

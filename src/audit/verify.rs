@@ -26,6 +26,7 @@ use crate::provider::PublicKey;
 pub struct Verification<'a> {
     trust: Trust<'a>,
     head: Option<TrailHead>,
+    needs_head: bool,
     is_archived: bool,
 }
 
@@ -85,7 +86,14 @@ impl<'a> Verification<'a> {
         self
     }
 
-    /// Lets the trail begin with any of its files, where older ones are in an archive.
+    /// Refuses a trail of which no head was given: a KMS keeps one of each trail that it has written.
+    pub fn needing_head(mut self) -> Self {
+        self.needs_head = true;
+        self
+    }
+
+    /// Lets the trail begin with any of its files, where older ones are in an archive. The line of the
+    /// head must still be there.
     pub fn without_archived_files(mut self) -> Self {
         self.is_archived = true;
         self
@@ -282,9 +290,6 @@ impl<'v> Walk<'v> {
     }
 
     fn finish(self) -> Result<Verified, VerifyTrailError> {
-        let Some(head) = self.against.head else {
-            return Ok(self.found);
-        };
         let finding = |place: Option<Place>, sequence, what| {
             let place = place.unwrap_or(Place {
                 file: None,
@@ -296,11 +301,17 @@ impl<'v> Walk<'v> {
                 what,
             }))
         };
+        let Some(head) = self.against.head else {
+            return match self.last {
+                Some(last) if self.against.needs_head => {
+                    finding(Some(last), self.sequence, Tampering::NoHead)
+                }
+                _ => Ok(self.found),
+            };
+        };
         match self.at_head {
             Some((_, hash)) if hash == head.hash => Ok(self.found),
             Some((place, _)) => finding(Some(place), head.sequence, Tampering::NotTheHead),
-            // The head may lie in files that are archived.
-            None if self.against.is_archived && self.found.first > head.sequence => Ok(self.found),
             None => finding(
                 self.last,
                 self.sequence,

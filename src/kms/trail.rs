@@ -25,7 +25,8 @@ impl KmsHandle {
     }
 
     /// Verifies the trail of this KMS: that nothing in it was changed, and that its end is not before
-    /// the head that the store keeps. To `against` it adds that head, and the key of MACs.
+    /// the head that the store keeps. A trail of which the store keeps no head is refused. To `against`
+    /// it adds that head, and the key of MACs.
     ///
     /// # Errors
     ///
@@ -49,7 +50,7 @@ fn verify<'t>(
     lines: TrailReader<'_>,
     against: Verification<'t>,
 ) -> Result<Verified, KmsError> {
-    let mut against = against.trusting_macs(trail.key());
+    let mut against = against.trusting_macs(trail.key()).needing_head();
     if let Some(head) = trail.head()? {
         against = against.with_head(head);
     }

@@ -78,6 +78,9 @@ pub enum Tampering {
     /// It is another trail than that of the head.
     #[error("this is another trail than the one whose head was given")]
     OtherTrail,
+    /// Of this trail there is no head, though there should be: it may be another than was written.
+    #[error("no head of this trail is kept, so it is not one that this KMS has written")]
+    NoHead,
     /// A newer version of this crate wrote the line.
     #[error("a newer version of waxseal wrote this line; use that version to verify it")]
     Newer,

@@ -47,6 +47,9 @@ impl Current {
     pub(super) fn go_to_next(&mut self, directory: &Directory) -> Result<(), AuditError> {
         let tail = self.tail;
         let next = tail.map_or(0, |tail| tail.sequence.saturating_add(1));
+        if next <= self.first {
+            return Err(directory.damaged("a file of it ends before it begins"));
+        }
         let opened = Self::open(directory, next, tail)?;
         self.unlock();
         *self = opened;
