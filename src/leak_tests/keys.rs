@@ -43,6 +43,16 @@ fn every_kind_of_key() {
     assert_debug_clean(&provider.key_cache_stats());
 }
 
+#[test]
+fn a_sealed_root_key() {
+    let keeper = SoftwareKeyProvider::generate().unwrap();
+    let handle = keeper.create_key(CreateKeyRequest::default()).unwrap();
+    let root_key = RootKey::from_bytes(&[SECRET_BYTE; 32]);
+    let sealed = SealedRootKey::seal(&root_key, &keeper, &handle).unwrap();
+    assert_debug_clean(&sealed);
+    assert_error_clean(&SealedRootKey::from_bytes(SECRET_WORD.as_bytes()).unwrap_err());
+}
+
 /// One of each. A new variant does not compile until it is listed here.
 #[test]
 fn every_signing_error() {

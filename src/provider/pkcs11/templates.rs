@@ -1,4 +1,6 @@
-//! The keys that are made in a token: never to leave it, and each for one use alone.
+//! The keys that are made in a token: never to leave it, and each for one use alone. The other uses are
+//! denied by name, since some tokens allow what is not denied: and a key that both wraps and decrypts
+//! gives out whatever key it may wrap.
 
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism as TokenMechanism;
@@ -25,14 +27,19 @@ pub(super) fn generate_wrapping_key(
     rsa_size: RsaSize,
     named: Named<'_>,
 ) -> Result<(), Failure> {
-    let uses = match method {
+    let (wraps, encrypts) = match method {
         Method::Oaep(_) => return generate_rsa_pair(session, rsa_size, RsaUse::Wrap, named),
-        Method::KeyWrap(_) => [Attribute::Wrap(true), Attribute::Unwrap(true)],
-        Method::Gcm(_) | Method::CbcHmac => [Attribute::Encrypt(true), Attribute::Decrypt(true)],
+        Method::KeyWrap(_) => (true, false),
+        Method::Gcm(_) | Method::CbcHmac => (false, true),
     };
     let mut template = kept_secret(KeyType::AES, named);
     template.push(Attribute::ValueLen(Ulong::from(32)));
-    template.extend(uses);
+    template.extend([
+        Attribute::Wrap(wraps),
+        Attribute::Unwrap(wraps),
+        Attribute::Encrypt(encrypts),
+        Attribute::Decrypt(encrypts),
+    ]);
     session.generate_key(&TokenMechanism::AesKeyGen, &template)?;
     Ok(())
 }
@@ -132,16 +139,20 @@ fn generate_rsa_pair(
     let mut public = public_half(named);
     public.extend(rsa_parameters(size));
     let mut private = private_half(named);
-    match purpose {
-        RsaUse::Wrap => {
-            public.push(Attribute::Encrypt(true));
-            private.push(Attribute::Decrypt(true));
-        }
-        RsaUse::Sign => {
-            public.push(Attribute::Verify(true));
-            private.push(Attribute::Sign(true));
-        }
-    }
+    let (encrypts, signs) = match purpose {
+        RsaUse::Wrap => (true, false),
+        RsaUse::Sign => (false, true),
+    };
+    public.extend([
+        Attribute::Encrypt(encrypts),
+        Attribute::Verify(signs),
+        Attribute::Wrap(false),
+    ]);
+    private.extend([
+        Attribute::Decrypt(encrypts),
+        Attribute::Sign(signs),
+        Attribute::Unwrap(false),
+    ]);
     session.generate_key_pair(&TokenMechanism::RsaPkcsKeyPairGen, &public, &private)?;
     Ok(())
 }
