@@ -110,14 +110,23 @@ impl AdoptKey {
             true => KeyName::private(&id),
             false => KeyName::secret(&id),
         };
-        name.find(session)?;
+        must_find(&name, session)?;
         if mechanism == Some(Mechanism::CBC_HMAC_SHA256) {
-            KeyName::secret(&self.mac_id).find(session)?;
+            must_find(&KeyName::secret(&self.mac_id), session)?;
         }
         Ok(Found {
             id,
             mac_id: self.mac_id.clone(),
         })
+    }
+}
+
+/// A key that was never used: that the token has none at all does not mean that it is away.
+fn must_find(name: &KeyName, session: &Session) -> Result<(), Failure> {
+    match name.find(session) {
+        Ok(_) => Ok(()),
+        Err(Failure::NothingFound) => Err(Failure::NotFound),
+        Err(failure) => Err(failure),
     }
 }
 

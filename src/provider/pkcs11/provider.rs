@@ -376,6 +376,7 @@ impl Pkcs11KeyProvider {
             for other in key.other_names() {
                 match other.find(session) {
                     Ok(object) => session.destroy_object(object)?,
+                    // The key itself must be there, so this one alone is not.
                     Err(Failure::NotFound | Failure::NothingFound) => {}
                     Err(failure) => return Err(failure),
                 }
@@ -649,7 +650,7 @@ impl TokenKey {
         };
         match KeyName::public(&self.id).find(session) {
             Ok(public) => sign::public_key(session, public, kind).map(drop),
-            Err(Failure::NotFound) => Ok(()),
+            Err(Failure::NotFound | Failure::NothingFound) => Ok(()),
             Err(failure) => Err(failure),
         }
     }
