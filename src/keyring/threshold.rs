@@ -197,7 +197,7 @@ impl ThresholdKeyring {
         request: DecryptionRequest<'_>,
         trials: &mut Trials<'_>,
         ask: &impl Fn(&dyn Keyring, DecryptionRequest<'_>) -> Option<Said>,
-    ) -> Option<Result<Option<(Arc<DataKey>, usize)>, Error>> {
+    ) -> Option<Result<Option<Found>, Error>> {
         let mut copies = Subset::new();
         let mut wanted = group.share;
         for (place, share, key) in &group.held {
@@ -242,6 +242,9 @@ impl ThresholdKeyring {
 
 /// What a member says, if it is asked.
 type Said = Result<Unwrapped, Error>;
+
+/// A share, and the place in the message of the wrapped key that gave it.
+type Found = (Arc<DataKey>, usize);
 
 /// The shares of one data key whose keys are held.
 struct Group {
