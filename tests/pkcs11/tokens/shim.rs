@@ -62,7 +62,10 @@ impl Shim {
     /// The calls so far: function, and what it returned.
     pub fn calls(&self) -> Vec<(String, u64)> {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        log.lines()
+        // A call is being written, perhaps.
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole
+            .lines()
             .map(|line| {
                 let (function, code) = line.split_once(" 0x").unwrap();
                 (function.to_owned(), u64::from_str_radix(code, 16).unwrap())
