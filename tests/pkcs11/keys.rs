@@ -1,11 +1,11 @@
 //! Keys of tokens: made, used, adopted, listed and destroyed, by each mechanism.
 
 use waxseal::pkcs11::{
-    AdoptKey, PinSource, Pkcs11Config, Pkcs11KeyProvider, TokenKeyKind, TokenWrapping, Vendor,
+    AdoptKey, PinSource, Pkcs11Config, Pkcs11KeyProvider, TokenKeyKind, TokenWrapping,
 };
 use waxseal::{
-    Capabilities, CreateKeyRequest, DataKey, GenerateDataKeyRequest, KeyProvider, KeyReference,
-    KeySpec, Mechanism, ProviderError, UnwrapRequest, WrapRequest, WrappedKey,
+    CreateKeyRequest, DataKey, GenerateDataKeyRequest, KeyProvider, KeyReference, KeySpec,
+    Mechanism, ProviderError, UnwrapRequest, WrapRequest,
 };
 
 use crate::raw::{self, Use};

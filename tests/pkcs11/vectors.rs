@@ -19,7 +19,7 @@ use waxseal::{
 
 use crate::keys::open;
 use crate::raw;
-use crate::tokens::{FULL, SOFTHSM, Tokens, token_tests};
+use crate::tokens::{FULL, SOFTHSM, token_tests};
 
 #[derive(Deserialize)]
 struct File {
