@@ -16,7 +16,7 @@ use waxseal::format::{KeyEntriesBuf, KeyEntry};
 use waxseal::{
     AsyncDecryptReader, AsyncEncryptWriter, AsyncEnvelope, DecryptionRequest, EncryptionContext,
     EncryptionMaterials, EncryptionRequest, Envelope, EnvelopeEncryptor, Error, Keyring,
-    MessageOptions, RootKey, SingleKeyring, Unwrapped, WrapDataKeyRequest,
+    MessageOptions, Rewrap, RootKey, SingleKeyring, Unwrapped, WrapDataKeyRequest,
 };
 
 fn context() -> EncryptionContext {
@@ -317,4 +317,28 @@ async fn a_keyring_that_panics_is_an_outage() {
     let envelope = AsyncEnvelope::new(Envelope::new(Panicking));
     let error = envelope.encrypt(b"payload", &context()).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn a_rewrap_blocks_nobody() {
+    let keyring = Slow::new();
+    let envelope = Envelope::new(Arc::clone(&keyring));
+    let other = Envelope::new(SingleKeyring::software(&RootKey::from_bytes(&[9; 32])));
+    let asynchronous = AsyncEnvelope::new(envelope);
+    let mut message = asynchronous
+        .encrypt(&payload(100_000), &context())
+        .await
+        .unwrap();
+    let change = Rewrap::keeping().add_key(SingleKeyring::software(&RootKey::from_bytes(&[9; 32])));
+    let rewrapped = asynchronous
+        .rewrap_with(&message, &context(), &change)
+        .await
+        .unwrap();
+    message.splice(..rewrapped.replaces, rewrapped.header);
+    assert_eq!(
+        *other.decrypt(&message, &context()).unwrap(),
+        *payload(100_000)
+    );
+    let again = asynchronous.rewrap(&message, &context()).await.unwrap();
+    assert!(!again.is_changed);
 }

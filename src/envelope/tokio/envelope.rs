@@ -4,10 +4,12 @@ use crate::context::EncryptionContext;
 use crate::crypto::Rejected;
 use crate::envelope::body::BodyCipher;
 use crate::envelope::sealing::{Opening, Sealing, check_message, message_len};
-use crate::envelope::{Envelope, MessageOptions, Opened, WholeMessage};
+use crate::envelope::{
+    Envelope, EnvelopeEncryptor, MessageOptions, Opened, Rewrap, Rewrapped, WholeMessage,
+};
 use crate::error::Error;
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN};
-use crate::format::{Header, LimitExceeded};
+use crate::format::{Header, LimitExceeded, MAX_HEADER_LEN};
 use crate::keyring::DecryptionRequest;
 use crate::provider::ProviderError;
 use crate::secret::SecretBytes;
@@ -142,6 +144,37 @@ impl AsyncEnvelope {
         let opened = cipher.open(number, sealed, plain);
         opened.map_err(|Rejected| Error::Decrypt)?;
         Ok(Opened::new(plaintext, opening.opened_by))
+    }
+
+    /// As [`EnvelopeEncryptor::rewrap`](crate::EnvelopeEncryptor::rewrap).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn rewrap(
+        &self,
+        header: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<Rewrapped, Error> {
+        self.rewrap_with(header, context, &Rewrap::new()).await
+    }
+
+    /// As [`EnvelopeEncryptor::rewrap_with`](crate::EnvelopeEncryptor::rewrap_with), always on a
+    /// thread for what blocks: a rewrap asks for keys of the past, which are seldom at hand.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn rewrap_with(
+        &self,
+        header: &[u8],
+        context: &EncryptionContext,
+        change: &Rewrap,
+    ) -> Result<Rewrapped, Error> {
+        let envelope = self.envelope.clone();
+        let front = header.get(..MAX_HEADER_LEN).unwrap_or(header).to_vec();
+        let (context, change) = (context.clone(), change.clone());
+        off_the_runtime(move || envelope.rewrap_with(&front, &context, &change)).await
     }
 
     pub(super) async fn begin_sealing(
