@@ -220,7 +220,7 @@ fn no_rewrap_leaves_a_message_that_nobody_opens() {
 fn room_keeps_the_length_as_long_as_there_is_any() {
     let one = Envelope::new(keyring(1)).with_room(140);
     let message = one.encrypt(&[7; 100], &context()).unwrap();
-    assert_eq!(message.len(), one.max_message_len(100) - 24 - 0);
+    assert_eq!(message.len(), one.max_message_len(100) - 24);
     let pad = |message: &[u8]| Header::parse(message).unwrap().0.pad_len();
     assert_eq!(pad(&message), Some(140));
     let two = rewrap(&message, &one, &Rewrap::keeping().add_key(keyring(2)));

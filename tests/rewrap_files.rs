@@ -258,7 +258,7 @@ fn a_header_half_overwritten_is_made_whole() {
     let message = fs::read(&path).unwrap();
     let body = &message[old.len()..];
     let beside = path.with_file_name(format!("f4{JOURNAL}"));
-    let both = waxseal::Envelope::new(keyring(1));
+    let both = Envelope::new(keyring(1));
     for torn in 0..=old.len() {
         for (front, back) in [(&new, &old), (&old, &new)] {
             let header = [&front[..torn], &back[torn..]].concat();
