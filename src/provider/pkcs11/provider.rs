@@ -3,13 +3,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::Session;
 use zeroize::Zeroizing;
 
-use super::abilities::{self, Abilities};
+use super::abilities::Abilities;
 use super::adopt::AdoptKey;
-use super::canary::Canary;
 use super::config::Pkcs11Config;
 use super::error::Pkcs11Error;
 use super::failure::Failure;
@@ -17,14 +15,13 @@ use super::handle::TokenKey;
 use super::inventory::{self, TokenKeyInfo};
 use super::objects::KeyName;
 use super::pool::Access;
-use super::self_test::{self, Tested};
+use super::self_test::Tested;
 use super::slot::TokenDescription;
-use super::templates::{Named, generate_mac_key, generate_signing_pair, generate_wrapping_key};
 use super::token::Token;
+use super::token_key::KeyCanary;
 use super::wrap::{KeyObjects, Method};
 use super::wrapping::TokenWrapping;
 use super::{NAME, sign};
-use crate::crypto::MacAlgorithm;
 use crate::crypto::token::RawSigning;
 use crate::format::Mechanism;
 use crate::provider::{
@@ -32,7 +29,7 @@ use crate::provider::{
     KeyHandle, KeyMaterial, KeyProvider, KeySpec, KeySpecs, Mac, MacRequest, ProviderError,
     PublicKey, SignRequest, Signature, UnwrapRequest, WrapRequest, WrappedKey, unsupported,
 };
-use crate::rng::{RandomSource, SystemRandom};
+use crate::rng::SystemRandom;
 use crate::secret::{DataKey, FreshDataKey};
 
 /// Keys in a PKCS#11 token: an HSM, a smart card, SoftHSM.
@@ -55,22 +52,22 @@ use crate::secret::{DataKey, FreshDataKey};
 /// ```
 #[derive(Clone)]
 pub struct Pkcs11KeyProvider {
-    token: Token,
-    settings: Arc<Settings>,
-    known: Arc<Known>,
+    pub(super) token: Token,
+    pub(super) settings: Arc<Settings>,
+    pub(super) known: Arc<Known>,
 }
 
 #[derive(Debug, Clone)]
-struct Settings {
-    name: String,
-    wrapping: TokenWrapping,
-    label: String,
-    data_keys: DataKeys,
+pub(super) struct Settings {
+    pub(super) name: String,
+    pub(super) wrapping: TokenWrapping,
+    pub(super) label: String,
+    pub(super) data_keys: DataKeys,
 }
 
 /// Where data keys come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum DataKeys {
+pub(super) enum DataKeys {
     /// The random generator of this process.
     Here,
     /// The same, combined with that of the token.
@@ -79,12 +76,12 @@ enum DataKeys {
 
 /// What was found out about the token, with these settings.
 #[derive(Debug, Default)]
-struct Known {
-    abilities: OnceLock<Abilities>,
-    tested: Mutex<BTreeMap<Mechanism, Tested>>,
-    chosen: OnceLock<Mechanism>,
+pub(super) struct Known {
+    pub(super) abilities: OnceLock<Abilities>,
+    pub(super) tested: Mutex<BTreeMap<Mechanism, Tested>>,
+    pub(super) chosen: OnceLock<Mechanism>,
     /// Whether the token was there when it was last asked about, and when that was.
-    available: Mutex<Option<(bool, Instant)>>,
+    pub(super) available: Mutex<Option<(bool, Instant)>>,
 }
 
 impl Pkcs11KeyProvider {
@@ -205,194 +202,6 @@ impl Pkcs11KeyProvider {
             .map_err(|error| self.named(error))
     }
 
-    fn adopt_key(&self, adopt: &AdoptKey) -> Result<KeyHandle, ProviderError> {
-        let mechanism = match adopt.mechanism {
-            None if adopt.spec.wraps() => Some(self.chosen()?),
-            given => given,
-        };
-        let found = self
-            .token
-            .with_session(Access::ReadOnly, |session| adopt.find(session, mechanism))?;
-        let key = TokenKey {
-            spec: adopt.spec,
-            mechanism,
-            id: found.id,
-            mac_id: found.mac_id,
-        };
-        let handle = key.to_handle(&adopt.binding)?;
-        let key = TokenKey::read(&handle)?;
-        self.try_out(&key)?;
-        Ok(handle)
-    }
-
-    /// Uses a key once, so that what it cannot do is known now and not when it is needed.
-    fn try_out(&self, key: &TokenKey) -> Result<(), ProviderError> {
-        if key.mechanism.is_none() {
-            return self.token.with_key(&key.name(), None, |session, _| {
-                key.check_public_half(session).map_err(self_test::for_good)
-            });
-        }
-        let method = self.tested_method(key)?;
-        self.token.with_key(&key.name(), None, |session, object| {
-            let objects = key.objects(session, object)?;
-            self_test::round_trip(session, &method, objects).map_err(self_test::for_good)
-        })
-    }
-
-    fn chosen(&self) -> Result<Mechanism, ProviderError> {
-        if let Some(&chosen) = self.known.chosen.get() {
-            return Ok(chosen);
-        }
-        let Settings { wrapping, .. } = &*self.settings;
-        let mut passed_over = Vec::new();
-        for &mechanism in wrapping.candidates() {
-            let Some(method) = Method::new(mechanism, wrapping.vendor()) else {
-                passed_over.push(format!("{mechanism}: no mechanism of a token"));
-                continue;
-            };
-            let is_there = self.token.on_slot(|context, slot| {
-                abilities::offers(context, slot, &method, wrapping.rsa_size())
-            })?;
-            if !is_there {
-                passed_over.push(format!("{mechanism}: the token does not have it"));
-                continue;
-            }
-            match self.test(mechanism, &method) {
-                Ok(()) => return Ok(*self.known.chosen.get_or_init(|| mechanism)),
-                Err(ProviderError::Refused { source, .. }) => {
-                    passed_over.push(format!("{mechanism}: {source}"));
-                }
-                Err(ProviderError::Rejected) => {
-                    passed_over.push(format!("{mechanism}: it does not unwrap what it wrapped"));
-                }
-                Err(other) => return Err(other),
-            }
-        }
-        Err(Pkcs11Error::NoMechanism { passed_over }.into())
-    }
-
-    /// How a key wraps, by a mechanism that was tested.
-    fn tested_method(&self, key: &TokenKey) -> Result<Method, ProviderError> {
-        let method = key.method(self.settings.wrapping.vendor())?;
-        if let Some(mechanism) = key.mechanism
-            // What it would take, to make a pair, is too much for each start.
-            && !matches!(method, Method::Oaep(_))
-        {
-            self.test(mechanism, &method)?;
-        }
-        Ok(method)
-    }
-
-    /// Tests a mechanism, once.
-    fn test(&self, mechanism: Mechanism, method: &Method) -> Result<(), ProviderError> {
-        let tested = || {
-            self.known
-                .tested
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        if tested().contains_key(&mechanism) {
-            return Ok(());
-        }
-        let outcome = self.token.with_session(Access::ReadOnly, |session| {
-            self_test::known_answer(session, method).map_err(self_test::for_good)
-        })?;
-        tested().insert(mechanism, outcome);
-        Ok(())
-    }
-
-    fn create(&self, spec: KeySpec, binding: &[u8]) -> Result<KeyHandle, ProviderError> {
-        if !self.abilities()?.creates.contains(spec) {
-            return Err(unsupported(self, "create keys of that spec"));
-        }
-        let key = self.new_key(spec)?;
-        let handle = key.to_handle(binding)?;
-        let made = self.generate(&key).and_then(|()| self.try_out(&key));
-        if let Err(error) = made {
-            // Whatever was made protects nothing, and failing here must not hide why.
-            let _ = self.destroy(&key);
-            return Err(error);
-        }
-        Ok(handle)
-    }
-
-    /// What a new key will be.
-    fn new_key(&self, spec: KeySpec) -> Result<TokenKey, ProviderError> {
-        let mechanism = match spec.wraps() {
-            true => Some(self.chosen()?),
-            false => None,
-        };
-        Ok(TokenKey {
-            spec,
-            mechanism,
-            id: new_id()?,
-            mac_id: match mechanism {
-                Some(Mechanism::CBC_HMAC_SHA256) => new_id()?,
-                _ => Vec::new(),
-            },
-        })
-    }
-
-    fn generate(&self, key: &TokenKey) -> Result<(), ProviderError> {
-        let Settings {
-            wrapping, label, ..
-        } = &*self.settings;
-        let named = Named { id: &key.id, label };
-        let method = match key.mechanism {
-            Some(_) => Some(key.method(wrapping.vendor())?),
-            None => None,
-        };
-        let mut is_second_try = false;
-        self.token.with_session(Access::ReadWrite, |session| {
-            if is_second_try {
-                remove_all(session, [&key.id, &key.mac_id])?;
-            }
-            is_second_try = true;
-            if let Some(method) = &method {
-                generate_wrapping_key(session, method, wrapping.rsa_size(), named)?;
-                if !key.mac_id.is_empty() {
-                    let id = &key.mac_id;
-                    generate_mac_key(session, MacAlgorithm::HmacSha256, Named { id, label })?;
-                }
-                Ok(())
-            } else if let Some(algorithm) = key.spec.mac_algorithm() {
-                generate_mac_key(session, algorithm, named)
-            } else if let Some(kind) = key.spec.key_pair() {
-                generate_signing_pair(session, kind, named)
-            } else {
-                Err(Failure::Answer("there is no way to make such a key"))
-            }
-        })
-    }
-
-    /// Destroys each object of a key. The key itself, which must be there, comes last: so a key that
-    /// was destroyed in part is still found, and destroyed when it is tried again.
-    fn destroy(&self, key: &TokenKey) -> Result<(), ProviderError> {
-        let name = key.name();
-        self.token
-            .with_key(&name, None, |session, _| name.find(session).map(drop))?;
-        let mut is_gone = false;
-        self.token.with_session(Access::ReadWrite, |session| {
-            for other in key.other_names() {
-                match other.find(session) {
-                    Ok(object) => session.destroy_object(object)?,
-                    // The key itself must be there, so this one alone is not.
-                    Err(Failure::NotFound | Failure::NothingFound) => {}
-                    Err(failure) => return Err(failure),
-                }
-            }
-            match name.find(session) {
-                Ok(object) => session.destroy_object(object)?,
-                Err(Failure::NotFound | Failure::NothingFound) if is_gone => {}
-                Err(failure) => return Err(failure),
-            }
-            is_gone = true;
-            Ok(())
-        })?;
-        self.token.forget_key(&name);
-        Ok(())
-    }
-
     fn with_wrapping_key<T>(
         &self,
         key: &TokenKey,
@@ -409,7 +218,7 @@ impl Pkcs11KeyProvider {
             })
     }
 
-    fn abilities(&self) -> Result<Abilities, ProviderError> {
+    pub(super) fn abilities(&self) -> Result<Abilities, ProviderError> {
         if let Some(&abilities) = self.known.abilities.get() {
             return Ok(abilities);
         }
@@ -457,26 +266,8 @@ impl Pkcs11KeyProvider {
     }
 }
 
-/// Removes what a try that failed may have left, under ids that are ours alone.
-fn remove_all(session: &Session, ids: [&Vec<u8>; 2]) -> Result<(), Failure> {
-    for id in ids.into_iter().filter(|id| !id.is_empty()) {
-        let named = [Attribute::Token(true), Attribute::Id(id.clone())];
-        for object in session.find_objects(&named)? {
-            session.destroy_object(object)?;
-        }
-    }
-    Ok(())
-}
-
 /// How long it is believed that a token is there, or is not, where that is only told.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
-
-/// Random, so that no two keys ever have the same: some tokens replace the one by the other.
-fn new_id() -> Result<Vec<u8>, ProviderError> {
-    let mut id = vec![0; 16];
-    SystemRandom.fill(&mut id)?;
-    Ok(id)
-}
 
 impl KeyProvider for Pkcs11KeyProvider {
     fn name(&self) -> &str {
@@ -605,90 +396,6 @@ fn mixed_data_key(session: &Session) -> Result<FreshDataKey, Failure> {
     }
     let mixed = DataKey::from_bytes(bytes.as_slice()).map_err(ProviderError::from)?;
     Ok(FreshDataKey::assume_fresh(mixed))
-}
-
-impl TokenKey {
-    /// The object that is the key, where there are several.
-    fn name(&self) -> KeyName {
-        let is_pair = match self.mechanism {
-            Some(mechanism) => mechanism.is_oaep(),
-            None => self.spec.has_public_key(),
-        };
-        if is_pair {
-            KeyName::private(&self.id)
-        } else {
-            KeyName::secret(&self.id)
-        }
-    }
-
-    fn other_names(&self) -> impl Iterator<Item = KeyName> {
-        let is_pair = self.name() == KeyName::private(&self.id);
-        let public = is_pair.then(|| KeyName::public(&self.id));
-        let mac = (!self.mac_id.is_empty()).then(|| KeyName::secret(&self.mac_id));
-        public.into_iter().chain(mac)
-    }
-
-    /// The objects that it wraps by.
-    fn objects(&self, session: &Session, object: ObjectHandle) -> Result<KeyObjects, Failure> {
-        match self.other_names().next() {
-            None => Ok(KeyObjects::Secret(object)),
-            Some(mac) if !self.mac_id.is_empty() => {
-                Ok(KeyObjects::SecretAndMac(object, mac.find(session)?))
-            }
-            Some(public) => Ok(KeyObjects::Pair {
-                private: object,
-                public: public.find(session)?,
-            }),
-        }
-    }
-
-    /// Makes sure that a pair is of the kind that it should be. Where its public half is not in the
-    /// token, that is not seen, and it signs nevertheless.
-    fn check_public_half(&self, session: &Session) -> Result<(), Failure> {
-        let Some(kind) = self.spec.key_pair() else {
-            return Ok(());
-        };
-        match KeyName::public(&self.id).find(session) {
-            Ok(public) => sign::public_key(session, public, kind).map(drop),
-            Err(Failure::NotFound | Failure::NothingFound) => Ok(()),
-            Err(failure) => Err(failure),
-        }
-    }
-
-    /// Makes sure that the object is there and is the key.
-    fn look_at(&self, session: &Session, object: ObjectHandle) -> Result<(), Failure> {
-        let shown = session.get_attributes(object, &[AttributeType::Id])?;
-        if shown == [Attribute::Id(self.id.clone())] {
-            return Ok(());
-        }
-        Err(Failure::Answer("a key that it found by an id has another"))
-    }
-
-    fn wrong_spec(&self, operation: &'static str) -> ProviderError {
-        ProviderError::WrongSpec {
-            spec: self.spec,
-            operation,
-        }
-    }
-}
-
-/// The canary of a key.
-struct KeyCanary<'a> {
-    key: &'a TokenKey,
-    method: &'a Method,
-}
-
-impl Canary for KeyCanary<'_> {
-    fn lay(&self, session: &Session, object: ObjectHandle) -> Result<Option<Box<[u8]>>, Failure> {
-        let objects = self.key.objects(session, object)?;
-        let canary = self_test::lay(session, self.method, objects)?;
-        Ok(Some(canary.as_bytes().into()))
-    }
-
-    fn check(&self, session: &Session, object: ObjectHandle, canary: &[u8]) -> Result<(), Failure> {
-        let objects = self.key.objects(session, object)?;
-        self_test::check(session, self.method, objects, canary)
-    }
 }
 
 impl fmt::Debug for Pkcs11KeyProvider {
