@@ -58,6 +58,10 @@ impl Process {
         Self { child, said }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line that the child says to us, if it says any more.
     pub fn hear(&mut self) -> Option<String> {
         self.said
