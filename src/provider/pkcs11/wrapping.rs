@@ -37,7 +37,8 @@ pub enum Vendor {
 /// token that ignores a caller's IV looks as if it had taken it.
 ///
 /// ```
-/// use waxseal::{Mechanism, TokenWrapping, Vendor};
+/// use waxseal::Mechanism;
+/// use waxseal::pkcs11::{TokenWrapping, Vendor};
 ///
 /// let luna = TokenWrapping::new(Vendor::Luna).with_mechanism(Mechanism::GCM_APPENDED_IV);
 /// ```
