@@ -76,7 +76,8 @@ fn missing() -> Option<&'static str> {
 }
 
 fn has_libclang() -> bool {
-    let search = "ls /usr/lib/llvm-*/lib/libclang*.so* || ls /usr/lib*/libclang*.so*";
+    // Not libclang-cpp.
+    let search = "ls /usr/lib/llvm-*/lib/libclang.so* || ls /usr/lib*/libclang.so* /usr/lib/*/libclang-[0-9]*.so*";
     std::env::var_os("LIBCLANG_PATH").is_some() || output("sh", &["-c", search]).is_some()
 }
 
