@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 pub use key::{InvalidRecipientKey, RecipientAlgorithm, RecipientPrivateKey, RecipientPublicKey};
 
-use super::wrapping::BoundKey;
+use super::wrapping::{BoundKey, entry_len, wrap_new_data_key};
 use super::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring,
     Unwrapped, WrapDataKeyRequest,
 };
 use crate::error::Error;
-use crate::format::codec::varint_len;
 use crate::format::{KeyEntriesBuf, KeyEntry, KeyReference};
-use crate::secret::{DataKey, FreshDataKey};
+use crate::secret::DataKey;
 
 /// Seals for the owner of a private key, and opens nothing: for hosts that take data in and must not
 /// be able to read it again.
@@ -105,13 +104,7 @@ impl Keyring for RecipientKeyring {
         &self,
         request: EncryptionRequest<'_>,
     ) -> Result<EncryptionMaterials, Error> {
-        let EncryptionRequest {
-            context, random, ..
-        } = request;
-        let data_key = FreshDataKey::generate(random)?;
-        let wanted = WrapDataKeyRequest::new(context, data_key.as_data_key(), random);
-        let entries = self.wrap_data_key(wanted)?;
-        Ok(EncryptionMaterials::fresh(data_key, entries))
+        wrap_new_data_key(self, request)
     }
 
     fn decryption_materials(&self, _request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
@@ -149,9 +142,7 @@ impl Keyring for RecipientKeyring {
     }
 
     fn max_entries_len(&self) -> usize {
-        let len = self.key().prefix().len() + self.key.algorithm().wrapped_len();
-        let len_of_len = u32::try_from(len).map_or(usize::MAX, varint_len);
-        len.saturating_add(1).saturating_add(len_of_len)
+        entry_len(self.key(), self.key.algorithm().wrapped_len())
     }
 }
 

@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
-use super::wrapping::{BoundKey, generate_data_key, keep_telling};
+use super::wrapping::{BoundKey, entry_len, generate_data_key, keep_telling};
 use super::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring,
     Unwrapped, WrapDataKeyRequest,
 };
 use crate::error::Error;
-use crate::format::codec::varint_len;
 use crate::format::{KeyEntriesBuf, KeyEntry, KeyReference};
 use crate::provider::{
     KeyDescription, KeyHandle, KeyProvider, ProviderError, RootKey, SoftwareKeyProvider,
@@ -151,8 +150,6 @@ impl Keyring for SingleKeyring {
     }
 
     fn max_entries_len(&self) -> usize {
-        let len = self.key().prefix().len() + self.description.wrapped_len;
-        let len_of_len = u32::try_from(len).map_or(usize::MAX, varint_len);
-        len.saturating_add(1).saturating_add(len_of_len)
+        entry_len(self.key(), self.description.wrapped_len)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::report::{EntryOutcome, Subset, Trials};
+use super::wrapping::wrap_new_data_key;
 use super::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring,
     Unwrapped, WrapDataKeyRequest,
@@ -15,7 +16,7 @@ use crate::format::{
     InvalidEntry, InvalidReference, KeyEntries, KeyEntriesBuf, KeyEntry, KeyId, KeyReference,
     MAX_WRAPPED_KEYS, Share,
 };
-use crate::secret::{DataKey, FreshDataKey};
+use crate::secret::DataKey;
 
 /// Seals messages that open only with some number of several keyrings together: no one of them can.
 ///
@@ -273,13 +274,7 @@ impl Keyring for ThresholdKeyring {
         &self,
         request: EncryptionRequest<'_>,
     ) -> Result<EncryptionMaterials, Error> {
-        let EncryptionRequest {
-            context, random, ..
-        } = request;
-        let data_key = FreshDataKey::generate(random)?;
-        let wanted = WrapDataKeyRequest::new(context, data_key.as_data_key(), random);
-        let entries = self.wrap_data_key(wanted)?;
-        Ok(EncryptionMaterials::fresh(data_key, entries))
+        wrap_new_data_key(self, request)
     }
 
     fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {

@@ -2,8 +2,10 @@
 
 use smallvec::SmallVec;
 
+use super::{EncryptionMaterials, EncryptionRequest, Keyring, WrapDataKeyRequest};
 use crate::context::EncryptionContext;
 use crate::error::Error;
+use crate::format::codec::varint_len;
 use crate::format::{KeyReference, Share, label};
 use crate::provider::{
     GenerateDataKeyRequest, GeneratedDataKey, KeyHandle, KeyProvider, ProviderError, WrapRequest,
@@ -65,4 +67,25 @@ pub(crate) fn generate_data_key(
         binding,
     })?;
     Ok(GeneratedDataKey { data_key, wrapped })
+}
+
+/// A new data key, as a keyring wraps any other.
+pub(super) fn wrap_new_data_key(
+    keyring: &dyn Keyring,
+    request: EncryptionRequest<'_>,
+) -> Result<EncryptionMaterials, Error> {
+    let EncryptionRequest {
+        context, random, ..
+    } = request;
+    let data_key = FreshDataKey::generate(random)?;
+    let wanted = WrapDataKeyRequest::new(context, data_key.as_data_key(), random);
+    let entries = keyring.wrap_data_key(wanted)?;
+    Ok(EncryptionMaterials::fresh(data_key, entries))
+}
+
+/// The bytes that a data key wrapped under `key` takes in a header, tag and length included.
+pub(super) fn entry_len(key: &KeyReference, wrapped_len: usize) -> usize {
+    let len = key.prefix().len().saturating_add(wrapped_len);
+    let len_of_len = u32::try_from(len).map_or(usize::MAX, varint_len);
+    len.saturating_add(1).saturating_add(len_of_len)
 }
