@@ -10,12 +10,11 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use audit::{NEVER, builder, event, key, split, trail};
-use process::{Process, say, task};
+use process::{Process, say, task, with_room_for};
 use tempfile::TempDir;
 use waxseal::audit::{
     AuditError, AuditQuery, AuditTrail, Durability, FileSink, Tampering, TrailReader, Verification,
@@ -298,22 +297,13 @@ fn files_are_rotated_and_may_be_archived() {
     assert_eq!(against.verify(whole).unwrap().records, 61);
 }
 
-/// The limit of a file's size stands for a full disk: a write fails in the middle.
 #[test]
 fn a_full_disk_refuses_and_leaves_nothing_half_written() {
     let (_directory, path) = place();
     drop(FileSink::open_or_create(&path).unwrap());
     let mut total = 0;
     for limit in [8, 16, 40, 41, 100] {
-        let mut shell = Command::new("sh");
-        shell
-            .args([
-                "-c",
-                "trap '' XFSZ; ulimit -f $0; exec \"$@\"",
-                &limit.to_string(),
-            ])
-            .arg(std::env::current_exe().unwrap());
-        let heard = Process::start_in(&mut shell, "fill", &path, "").hear_all();
+        let heard = Process::start_in(&mut with_room_for(limit), "fill", &path, "").hear_all();
         let [recorded, said] = heard.as_slice() else {
             panic!("{heard:?}");
         };

@@ -9,14 +9,14 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use process::{Process, place, say, task};
+use process::{Process, place, say, task, with_room_for};
 use waxseal::audit::{AuditError, AuditQuery, AuditTrail, FileSink, Outcome, TrailReader};
 use waxseal::{
     CreateKey, EncryptionContext, Kms, KmsError, KmsHandle, MemoryKeyStore, SoftwareKeyProvider,
 };
 
 /// The room that the files of a child have at first, in blocks of 512 bytes.
-const BLOCKS: &str = "100";
+const BLOCKS: u32 = 100;
 
 /// This test binary is its own child process: there, this test is all that runs.
 #[test]
@@ -83,11 +83,7 @@ fn assert_full(error: &KmsError) {
 #[test]
 fn a_full_disk_stops_the_kms_until_there_is_room() {
     let (_directory, path) = place();
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", "trap '' XFSZ; ulimit -S -f $0; exec \"$@\"", BLOCKS])
-        .arg(std::env::current_exe().unwrap());
-    let mut child = Process::start_in(&mut shell, "work", &path, "");
+    let mut child = Process::start_in(&mut with_room_for(BLOCKS), "work", &path, "");
     let refused = child.hear().unwrap();
     assert!(
         refused.starts_with("refused there is no room left for the audit trail in"),

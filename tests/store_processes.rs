@@ -9,11 +9,10 @@ mod stores;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
-use process::{Process, place, say, task};
+use process::{Process, place, say, task, with_room_for};
 use stores::{key, put_new};
 use waxseal::store::{Expected, RecordKey, Transaction};
 use waxseal::{CommitError, KeyStore, SqliteKeyStore, StoreError};
@@ -173,21 +172,12 @@ fn put_own_record(path: &Path, name: &str) {
     say("done");
 }
 
-/// The limit of a file's size stands for a full disk: a write fails in the middle.
 #[test]
 fn a_full_disk_loses_nothing() {
     for limit in [130, 200, 370, 700] {
         let (_directory, path) = place();
         drop(SqliteKeyStore::create(&path).unwrap());
-        let mut shell = Command::new("sh");
-        shell
-            .args([
-                "-c",
-                "trap '' XFSZ; ulimit -f $0; exec \"$@\"",
-                &limit.to_string(),
-            ])
-            .arg(std::env::current_exe().unwrap());
-        let heard = Process::start_in(&mut shell, "fill", &path, "").hear_all();
+        let heard = Process::start_in(&mut with_room_for(limit), "fill", &path, "").hear_all();
         let [written, said] = heard.as_slice() else {
             panic!("{heard:?}");
         };

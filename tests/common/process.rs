@@ -29,6 +29,16 @@ pub fn task() -> Option<Task> {
     })
 }
 
+/// This test binary, of which no file can grow beyond so many blocks of 512 bytes: it stands for a
+/// full disk, where a write fails in the middle. The limit can be lifted.
+pub fn with_room_for(blocks: u32) -> Command {
+    let mut shell = Command::new("sh");
+    let limited = "trap '' XFSZ; ulimit -S -f $0; exec \"$@\"";
+    shell.args(["-c", limited, &blocks.to_string()]);
+    shell.arg(std::env::current_exe().unwrap());
+    shell
+}
+
 /// A child process that is killed, if it still runs, when it is dropped.
 pub struct Process {
     child: Child,
