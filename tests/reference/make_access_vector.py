@@ -6,32 +6,17 @@
 
 import json
 import sys
-from pathlib import Path
 
 import kms
 from handles import WRAPPING, make_handle
 from keys import HeldKey
 from make_kms_vectors import CREATED, SPEC, USAGE, encode, open_backup, store_record, version_binding
-from vector_parts import drawn
+from vector_parts import drawn, write_or_check
 from waxseal_reference import seal
 
 EXPIRES = "2026-01-02T00:00:00.000Z"
 CONTEXT = {"tenant": "acme"}
 PLAINTEXT = b"what the grant lets read"
-
-
-def main(arguments: list[str]) -> int:
-    match arguments:
-        case ["write", file]:
-            Path(file).write_text(make())
-        case ["check", file]:
-            if Path(file).read_text() != make():
-                print(f"differs: {file}", file=sys.stderr)
-                return 1
-        case _:
-            print(__doc__, file=sys.stderr)
-            return 2
-    return 0
 
 
 def make() -> str:
@@ -126,4 +111,4 @@ def grant_record(store_key: bytes, key_id: bytes, grant_id: bytes, constraint: d
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_check(sys.argv[1:], make, __doc__))

@@ -8,32 +8,17 @@ import hmac
 import json
 import sys
 from hashlib import sha256
-from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import audit
 from keys import expand, label
-from vector_parts import drawn
+from vector_parts import drawn, write_or_check
 from wire import Refused
 
 TIME = "2026-01-01T00:00:00.000Z"
 KEY_ID = bytes([0xAB] * 16)
 CONTEXT = {"tenant": "acme", "\u00fc": 'say "hi"\n'}
-
-
-def main(arguments: list[str]) -> int:
-    match arguments:
-        case ["write", file]:
-            Path(file).write_text(make())
-        case ["check", file]:
-            if Path(file).read_text() != make():
-                print(f"differs: {file}", file=sys.stderr)
-                return 1
-        case _:
-            print(__doc__, file=sys.stderr)
-            return 2
-    return 0
 
 
 def make() -> str:
@@ -115,4 +100,4 @@ def refuses(lines: list[bytes], verifiers: dict) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_check(sys.argv[1:], make, __doc__))

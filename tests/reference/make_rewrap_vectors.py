@@ -10,7 +10,6 @@ import json
 import struct
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
@@ -18,7 +17,7 @@ import kms
 from handles import WRAPPING, make_handle
 from keys import ZERO_NONCE, HeldKey, commitment, expand, label, sha256, wrap_aad
 from make_kms_vectors import CREATED, SPEC, USAGE, store_record
-from vector_parts import drawn
+from vector_parts import drawn, write_or_check
 from waxseal_reference import open_message, seal, unwrap_committed
 from wire import COMMITMENT_LEN, WRAPPED_LEN, Header, Tag, WrappedKey, canonical_context, parse, varint
 
@@ -26,21 +25,6 @@ CONTEXT = {"tenant": "acme", "purpose": "backup"}
 ERASED = "2026-02-01T00:00:00.000Z"
 CREATED_MILLIS, ERASED_MILLIS = 1_767_225_600_000, 1_769_904_000_000
 NAME = "person:123"
-
-
-def main(arguments: list[str]) -> int:
-    match arguments:
-        case ["write", file]:
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
-            Path(file).write_text(make())
-        case ["check", file]:
-            if Path(file).read_text() != make():
-                print(f"differs: {file}", file=sys.stderr)
-                return 1
-        case _:
-            print(__doc__, file=sys.stderr)
-            return 2
-    return 0
 
 
 def make() -> str:
@@ -260,4 +244,4 @@ def encode(data: bytes) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_check(sys.argv[1:], make, __doc__))

@@ -1,8 +1,10 @@
 """What the vectors are put together from: a writer with fixed keys, ways to break its message, the shape of a file."""
 
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
@@ -54,6 +56,22 @@ FIELDS = [
     "sealed_record",
 ]
 LONGEST_SPELLED_OUT = 1000
+
+
+def write_or_check(arguments: list[str], make: Callable[[], str], usage: str | None) -> int:
+    """What is asked for on the command line of a file of vectors; returns the exit status."""
+    match arguments:
+        case ["write", file]:
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            Path(file).write_text(make())
+        case ["check", file]:
+            if Path(file).read_text() != make():
+                print(f"differs: {file}", file=sys.stderr)
+                return 1
+        case _:
+            print(usage, file=sys.stderr)
+            return 2
+    return 0
 
 
 def drawn(seed: str, what: str, length: int = 32) -> bytes:
