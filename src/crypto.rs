@@ -6,6 +6,7 @@
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
 mod engine;
+#[cfg(feature = "recipients")]
 mod hpke;
 mod info;
 mod key_pair;
@@ -22,6 +23,7 @@ pub(crate) mod token;
 mod wycheproof;
 
 pub use engine::Engine;
+#[cfg(feature = "recipients")]
 pub(crate) use hpke::{HpkeKem, HpkePrivateKey, HpkePublicKey, InvalidHpkeKey, SealFailure};
 pub(crate) use info::Info;
 pub(crate) use key_pair::{InvalidKey, KeyPairFailure, RsaSize, spki_from_pem, spki_to_pem};

@@ -4,7 +4,9 @@ use std::io;
 
 use crate::envelope::HeaderStoreError;
 use crate::format::{FormatError, HeaderId, InvalidEntry, KeyReference, LimitExceeded};
-use crate::keyring::{InvalidRecipientKey, NotAnswered, OpenReport};
+#[cfg(feature = "recipients")]
+use crate::keyring::InvalidRecipientKey;
+use crate::keyring::{NotAnswered, OpenReport};
 use crate::kms::KmsError;
 use crate::provider::ProviderError;
 use crate::rng::RandomError;
@@ -99,7 +101,8 @@ pub enum Error {
     /// A keyring gave no answer in time, or none at all.
     #[error(transparent)]
     NotAnswered(#[from] NotAnswered),
-    /// The public key of a recipient is none.
+    /// The public key of a recipient is none (feature `recipients`).
+    #[cfg(feature = "recipients")]
     #[error(transparent)]
     Recipient(#[from] InvalidRecipientKey),
     /// The keyring gave no wrapped key, so nobody could have opened the message.

@@ -29,6 +29,7 @@ pub(crate) use record::{
     RECORD_MARK, Record, RecordMut, check_payload_len as check_record_payload_len,
 };
 pub use reference::{InvalidKeyId, InvalidReference, KeyId, KeyReference, KeyVersion};
+#[cfg(feature = "recipients")]
 pub(crate) use reference::{X_WING_WRAPPED_LEN, X25519_WRAPPED_LEN};
 pub use share::Share;
 

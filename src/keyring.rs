@@ -4,6 +4,7 @@ mod caching;
 mod discovery;
 mod fallback;
 mod multi;
+#[cfg(feature = "recipients")]
 mod recipient;
 mod report;
 mod single;
@@ -17,6 +18,7 @@ pub use caching::{CacheCounters, CacheLimits, CacheStats, CachingKeyring};
 pub use discovery::DiscoveryKeyring;
 pub use fallback::{FallbackKeyring, FallbackLimits, NotAnswered, WhyNotAnswered};
 pub use multi::MultiKeyring;
+#[cfg(feature = "recipients")]
 pub use recipient::{
     InvalidRecipientKey, RecipientAlgorithm, RecipientKeyring, RecipientOpener,
     RecipientPrivateKey, RecipientPublicKey,

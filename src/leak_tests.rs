@@ -7,6 +7,8 @@ mod kms;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod policies;
+#[cfg(feature = "recipients")]
+mod recipients;
 mod stores;
 
 use std::fmt::Debug;
@@ -339,7 +341,6 @@ fn assert_listed(error: &Error) {
         | Error::OpensOnly
         | Error::NotOpened { .. }
         | Error::TooFewShares { .. }
-        | Error::Recipient(_)
         | Error::NotAnswered(_)
         | Error::RemovesEveryKey
         | Error::Random(_)
@@ -348,6 +349,8 @@ fn assert_listed(error: &Error) {
         | Error::StoredHeader { .. }
         | Error::HeaderStore(_)
         | Error::Kms(_) => {}
+        #[cfg(feature = "recipients")]
+        Error::Recipient(_) => {}
         Error::Format(error) => match error {
             FormatError::NotAMessage
             | FormatError::UnsupportedVersion { .. }

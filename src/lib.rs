@@ -54,10 +54,13 @@ pub use inventory::{AgeCounts, DirectoryInventory, Inventory, KeyCounts, KeyUse}
 pub use keyring::{
     CacheCounters, CacheLimits, CacheStats, CachingKeyring, DecryptionMaterials, DecryptionRequest,
     DiscoveryKeyring, EncryptionMaterials, EncryptionRequest, EntryOutcome, EntryReport,
-    FallbackKeyring, FallbackLimits, InvalidRecipientKey, InvalidThreshold, Keyring, MultiKeyring,
-    NotAnswered, OpenReport, RecipientAlgorithm, RecipientKeyring, RecipientOpener,
-    RecipientPrivateKey, RecipientPublicKey, SingleKeyring, ThresholdKeyring, Unwrapped,
-    WhyNotAnswered, WrapDataKeyRequest,
+    FallbackKeyring, FallbackLimits, InvalidThreshold, Keyring, MultiKeyring, NotAnswered,
+    OpenReport, SingleKeyring, ThresholdKeyring, Unwrapped, WhyNotAnswered, WrapDataKeyRequest,
+};
+#[cfg(feature = "recipients")]
+pub use keyring::{
+    InvalidRecipientKey, RecipientAlgorithm, RecipientKeyring, RecipientOpener,
+    RecipientPrivateKey, RecipientPublicKey,
 };
 #[doc(inline)]
 pub use kms::{

@@ -26,7 +26,7 @@ pub use transaction::{Expected, LogAppend, Transaction, TransactionStep, Write};
 
 /// Versioned records with compare-and-swap, transactions and a feed of changes.
 ///
-/// [`MemoryKeyStore`] and, with the feature `sqlite`, [`SqliteKeyStore`] are stores. With the
+/// [`MemoryKeyStore`] and, with the feature `sqlite`, `SqliteKeyStore` are stores. With the
 /// feature `testing`, `waxseal::testing` has the tests that every store must pass.
 ///
 /// # Contract

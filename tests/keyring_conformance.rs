@@ -10,9 +10,10 @@ use common::probe::Probe;
 use waxseal::testing::{keyring, keyrings};
 use waxseal::{
     CacheLimits, CachingKeyring, CreateKey, DiscoveryKeyring, FallbackKeyring, FallbackLimits,
-    KeyReference, Keyring, KmsKeyring, MultiKeyring, RecipientAlgorithm, RecipientKeyring,
-    RecipientOpener, RecipientPrivateKey, RootKey, SingleKeyring, ThresholdKeyring,
+    KeyReference, Keyring, KmsKeyring, MultiKeyring, RootKey, SingleKeyring, ThresholdKeyring,
 };
+#[cfg(feature = "recipients")]
+use waxseal::{RecipientAlgorithm, RecipientKeyring, RecipientOpener, RecipientPrivateKey};
 
 type AnyKeyring = Box<dyn Keyring>;
 
@@ -56,6 +57,7 @@ fn any(keyring: impl Keyring + 'static) -> AnyKeyring {
     Box::new(keyring)
 }
 
+#[cfg(feature = "recipients")]
 fn recipient(algorithm: RecipientAlgorithm, byte: u8) -> (RecipientKeyring, RecipientOpener) {
     let key = RecipientPrivateKey::from_bytes(algorithm, &[byte; 32]).unwrap();
     (
@@ -129,6 +131,7 @@ fn around_fallback_keyrings() {
     keyring(fallback().with_limits(hedging));
 }
 
+#[cfg(feature = "recipients")]
 #[test]
 fn recipients() {
     for &algorithm in RecipientAlgorithm::ALL {

@@ -10,25 +10,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use waxseal::format::Header;
 use waxseal::{
-    EncryptionContext, Envelope, EnvelopeEncryptor, Error, RecipientAlgorithm, RecipientKeyring,
-    RecipientOpener, RecipientPrivateKey, RecipientPublicKey, RootKey, SingleKeyring,
-    ThresholdKeyring,
+    EncryptionContext, Envelope, EnvelopeEncryptor, Error, RootKey, SingleKeyring, ThresholdKeyring,
 };
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Recipient {
-    #[serde(rename = "comment")]
-    _comment: String,
-    algorithm: RecipientAlgorithm,
-    private_key: String,
-    key_id: String,
-    public_text: String,
-    private_text: String,
-    context: BTreeMap<String, String>,
-    plaintext: String,
-    message: String,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,31 +31,6 @@ struct Shares {
 fn read<T: DeserializeOwned>(name: &str) -> T {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/keyrings");
     serde_json::from_slice(&std::fs::read(directory.join(name)).unwrap()).unwrap()
-}
-
-#[test]
-fn recipients_open_what_the_reference_sealed() {
-    for name in ["recipient_x25519.json", "recipient_x_wing.json"] {
-        let vector: Recipient = read(name);
-        let context = EncryptionContext::new(vector.context).unwrap();
-        let bytes = from_hex(&vector.private_key).try_into().unwrap();
-        let key = RecipientPrivateKey::from_bytes(vector.algorithm, &bytes).unwrap();
-        assert_eq!(key.public_key().id().to_string(), vector.key_id);
-        assert_eq!(key.public_key().to_string(), vector.public_text);
-        assert_eq!(&*key.to_text(), vector.private_text.as_bytes());
-
-        let opener = Envelope::new(RecipientOpener::new(key));
-        let opened = opener
-            .decrypt(&from_hex(&vector.message), &context)
-            .unwrap();
-        assert_eq!(*opened, *from_hex(&vector.plaintext));
-        // And it is sealed in the same form.
-        let public: RecipientPublicKey = vector.public_text.parse().unwrap();
-        let ours = Envelope::new(RecipientKeyring::new(public))
-            .encrypt(&opened, &context)
-            .unwrap();
-        assert_eq!(ours.len(), from_hex(&vector.message).len());
-    }
 }
 
 #[test]
@@ -106,6 +64,56 @@ fn three_of_four_open_what_the_reference_sealed() {
             0 => assert!(matches!(opened, Err(Error::OtherKey { .. }))),
             1 | 2 => assert!(matches!(opened, Err(Error::TooFewShares { needed: 3, .. }))),
             _ => assert_eq!(*opened.unwrap(), *from_hex(&vector.plaintext)),
+        }
+    }
+}
+
+#[cfg(feature = "recipients")]
+mod recipients {
+    use waxseal::{
+        RecipientAlgorithm, RecipientKeyring, RecipientOpener, RecipientPrivateKey,
+        RecipientPublicKey,
+    };
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Recipient {
+        #[serde(rename = "comment")]
+        _comment: String,
+        algorithm: RecipientAlgorithm,
+        private_key: String,
+        key_id: String,
+        public_text: String,
+        private_text: String,
+        context: BTreeMap<String, String>,
+        plaintext: String,
+        message: String,
+    }
+
+    #[test]
+    fn open_what_the_reference_sealed() {
+        for name in ["recipient_x25519.json", "recipient_x_wing.json"] {
+            let vector: Recipient = read(name);
+            let context = EncryptionContext::new(vector.context).unwrap();
+            let bytes = from_hex(&vector.private_key).try_into().unwrap();
+            let key = RecipientPrivateKey::from_bytes(vector.algorithm, &bytes).unwrap();
+            assert_eq!(key.public_key().id().to_string(), vector.key_id);
+            assert_eq!(key.public_key().to_string(), vector.public_text);
+            assert_eq!(&*key.to_text(), vector.private_text.as_bytes());
+
+            let opener = Envelope::new(RecipientOpener::new(key));
+            let opened = opener
+                .decrypt(&from_hex(&vector.message), &context)
+                .unwrap();
+            assert_eq!(*opened, *from_hex(&vector.plaintext));
+            // And it is sealed in the same form.
+            let public: RecipientPublicKey = vector.public_text.parse().unwrap();
+            let ours = Envelope::new(RecipientKeyring::new(public))
+                .encrypt(&opened, &context)
+                .unwrap();
+            assert_eq!(ours.len(), from_hex(&vector.message).len());
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Sealing to a public key: who opens, what the keys look like, and what RFC 9180 says of them.
+#![cfg(feature = "recipients")]
 
 mod common;
 

@@ -103,11 +103,13 @@ impl KeyReference {
     }
 
     /// The public key of a recipient, for X25519 (tag 5).
+    #[cfg(feature = "recipients")]
     pub(crate) fn x25519(key_id: KeyId) -> Self {
         Self::from_parts(TAG_X25519, &key_id.0)
     }
 
     /// The public key of a recipient, for X-Wing (tag 6).
+    #[cfg(feature = "recipients")]
     pub(crate) fn x_wing(key_id: KeyId) -> Self {
         Self::from_parts(TAG_X_WING, &key_id.0)
     }

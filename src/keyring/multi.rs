@@ -28,8 +28,8 @@ use crate::format::{KeyEntriesBuf, KeyEntry};
 /// A [`CachingKeyring`](super::CachingKeyring) belongs around this one rather than inside: inside, the
 /// other keys are asked for each message.
 ///
-/// A keyring of the public key of a recipient ([`RecipientKeyring`](super::RecipientKeyring)) may
-/// be one of those that seal. One that opens with a private key is given to
+/// A keyring of the public key of a recipient (`RecipientKeyring`, feature `recipients`) may be one
+/// of those that seal. One that opens with a private key is given to
 /// [`opening_also`](Self::opening_also) and nowhere else, since anyone can have sealed what it opens.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! Sealing for the owner of a private key, without being able to open.
+//! Sealing for the owner of a private key, without being able to open (feature `recipients`).
 
 mod key;
 mod text;
@@ -17,7 +17,7 @@ use crate::format::{KeyEntriesBuf, KeyEntry, KeyReference};
 use crate::secret::DataKey;
 
 /// Seals for the owner of a private key, and opens nothing: for hosts that take data in and must not
-/// be able to read it again.
+/// be able to read it again (feature `recipients`).
 ///
 /// The data key is encrypted to the public key by HPKE (RFC 9180).
 ///
@@ -52,7 +52,8 @@ pub struct RecipientKeyring {
     bound_key: BoundKey,
 }
 
-/// Opens what a [`RecipientKeyring`] sealed, with the private key, and seals nothing.
+/// Opens what a [`RecipientKeyring`] sealed, with the private key, and seals nothing (feature
+/// `recipients`).
 ///
 /// Anyone may have sealed it, so it does not belong beside keyrings whose messages are believed
 /// because of their keys: a message for several keys opens with whichever is held. Give it an

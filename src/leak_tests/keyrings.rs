@@ -1,4 +1,4 @@
-//! Keyrings of several keys, the keys of recipients, and what is said when nothing opens.
+//! Keyrings of several keys, and what is said when nothing opens.
 
 use std::sync::Arc;
 
@@ -7,10 +7,9 @@ use crate::format::{InvalidEntry, InvalidReference, KeyEntriesBuf, Share};
 use crate::keyring::{BoundKey, Trials};
 use crate::{
     DecryptionRequest, DiscoveryKeyring, Envelope, EnvelopeEncryptor, Error, FallbackKeyring,
-    InvalidRecipientKey, InvalidThreshold, KeyId, KeyReference, KeyVersion, Keyring, MultiKeyring,
-    NotAnswered, ProviderError, RecipientAlgorithm, RecipientKeyring, RecipientOpener,
-    RecipientPrivateKey, RootKey, SingleKeyring, Suite, SystemRandom, ThresholdKeyring,
-    WhyNotAnswered, WrapDataKeyRequest,
+    InvalidThreshold, KeyId, KeyReference, KeyVersion, Keyring, MultiKeyring, NotAnswered,
+    ProviderError, RootKey, SingleKeyring, Suite, SystemRandom, ThresholdKeyring, WhyNotAnswered,
+    WrapDataKeyRequest,
 };
 
 #[test]
@@ -21,14 +20,6 @@ fn keyrings_show_no_keys() {
     assert_debug_clean(&DiscoveryKeyring::new(|_| true).among(single.clone()));
     assert_debug_clean(&FallbackKeyring::new(single.clone()).or(other.clone()));
     assert_debug_clean(&ThresholdKeyring::new(2, [single, other]).unwrap());
-    for algorithm in RecipientAlgorithm::ALL {
-        let key = RecipientPrivateKey::from_bytes(*algorithm, &[SECRET_BYTE; 32]).unwrap();
-        assert_debug_clean(&key);
-        assert_debug_clean(&key.to_text());
-        assert_debug_clean(key.public_key());
-        assert_debug_clean(&RecipientKeyring::new(key.public_key().clone()));
-        assert_debug_clean(&RecipientOpener::new(key));
-    }
 }
 
 #[test]
@@ -40,34 +31,10 @@ fn what_they_say_is_clean() {
     let mut message = envelope.encrypt(&[SECRET_BYTE; 40], &context).unwrap();
     message[30] ^= 1;
     assert_error_clean(&envelope.decrypt(&message, &context).unwrap_err());
-
-    for text in ["", "waxseal-x25519-private:", "waxseal-x-wing-public:"] {
-        let text = format!("{text}{}", super::SECRET_WORD);
-        assert_error_clean(&text.parse::<crate::RecipientPublicKey>().unwrap_err());
-        assert_error_clean(&RecipientPrivateKey::from_text(text.as_bytes()).unwrap_err());
-    }
 }
 
 #[test]
 fn every_error_of_keyrings() {
-    for error in [
-        InvalidRecipientKey::Text {
-            what: "public key",
-            example: "text",
-        },
-        InvalidRecipientKey::Private,
-        InvalidRecipientKey::Mistyped,
-        InvalidRecipientKey::Key {
-            algorithm: RecipientAlgorithm::XWing,
-        },
-    ] {
-        match error {
-            InvalidRecipientKey::Text { .. }
-            | InvalidRecipientKey::Private
-            | InvalidRecipientKey::Mistyped
-            | InvalidRecipientKey::Key { .. } => assert_error_clean(&Error::from(error)),
-        }
-    }
     let second = std::time::Duration::from_secs(1);
     for why in [
         WhyNotAnswered::TimedOut { after: second },

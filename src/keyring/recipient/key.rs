@@ -17,7 +17,7 @@ use crate::names::named;
 use crate::rng::{RandomError, RandomSource, SystemRandom};
 use crate::secret::{DataKey, SecretBytes};
 
-/// How data keys are encrypted to a recipient.
+/// How data keys are encrypted to a recipient (feature `recipients`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RecipientAlgorithm {
@@ -80,7 +80,7 @@ impl RecipientAlgorithm {
     }
 }
 
-/// Why something is no key of a recipient. Never shows the key.
+/// Why something is no key of a recipient (feature `recipients`). Never shows the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRecipientKey {
@@ -115,7 +115,7 @@ pub enum InvalidRecipientKey {
     },
 }
 
-/// The public half of a recipient's key: seals and does not open. Not secret.
+/// The public half of a recipient's key (feature `recipients`): seals and does not open. Not secret.
 ///
 /// Its text form, by [`Display`](fmt::Display) and [`FromStr`], is `waxseal-x25519-public:`, the key
 /// id, `:` and the key in base64. The key id is derived from the key, so a mistake in it is found.
@@ -198,7 +198,7 @@ impl RecipientPublicKey {
     }
 }
 
-/// The private half of a recipient's key: opens. Erased on drop.
+/// The private half of a recipient's key (feature `recipients`): opens. Erased on drop.
 pub struct RecipientPrivateKey {
     public_key: RecipientPublicKey,
     key: HpkePrivateKey,
