@@ -243,7 +243,7 @@ impl Age {
 }
 
 impl Peer for Age {
-    const NAME: &str = "age 0.11, X25519";
+    const NAME: &str = "age 0.12, X25519";
     type Payload = Vec<u8>;
     type Message = Vec<u8>;
     type Opened = Vec<u8>;
