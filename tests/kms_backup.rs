@@ -28,7 +28,13 @@ fn back_up(kms: &KmsHandle) -> Vec<u8> {
 fn restore(store: &MemoryKeyStore, file: &[u8]) -> Result<BackupReport, KmsError> {
     let (envelope, new) = (envelope(), new());
     let backup = Backup::under(&envelope).with_software(&new);
-    Kms::restore(store, &backup, file)
+    Kms::restore(store, "ops:alice", &backup, file)
+}
+
+/// Into a store that has a KMS, by a handle.
+fn restore_by(kms: &KmsHandle, file: &[u8]) -> Result<BackupReport, KmsError> {
+    let (envelope, new) = (envelope(), new());
+    kms.restore(&Backup::under(&envelope).with_software(&new), file)
 }
 
 fn reason(error: KmsError) -> BackupError {
@@ -93,13 +99,14 @@ fn under_a_passphrase_and_a_context() {
     let envelope = Envelope::new(SingleKeyring::software(&root_key));
     let store = MemoryKeyStore::new();
     let without = Backup::under(&envelope).with_software(&new);
-    let error = Kms::restore(&store, &without, file.as_slice()).unwrap_err();
+    let error = Kms::restore(&store, "ops:alice", &without, file.as_slice()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the backup could not be read; give the whole file, and the key or passphrase, and the \
          context, that it was made with"
     );
-    Kms::restore(&store, &without.with_context(&bound), file.as_slice()).unwrap();
+    let with = without.with_context(&bound);
+    Kms::restore(&store, "ops:alice", &with, file.as_slice()).unwrap();
     estate.check(&open(store, &estate.clock, new));
 }
 
@@ -115,7 +122,7 @@ fn the_backup_of_a_restored_store() {
         .unwrap();
     let second = MemoryKeyStore::new();
     let backup = Backup::under(&envelope).with_software(&old);
-    Kms::restore(&second, &backup, file.as_slice()).unwrap();
+    Kms::restore(&second, "ops:alice", &backup, file.as_slice()).unwrap();
     estate.check(&open(second, &estate.clock, old.clone()));
 }
 
@@ -207,18 +214,18 @@ fn a_store_with_anything_newer_is_not_touched() {
     for change in changes {
         let store = MemoryKeyStore::new();
         restore(&store, &file).unwrap();
-        change(&open(store.clone(), &estate.clock, new()));
+        let kms = open(store.clone(), &estate.clock, new());
+        change(&kms);
         let before = store.latest().unwrap();
-        let error = reason(restore(&store, &file).unwrap_err());
+        let error = reason(restore_by(&kms, &file).unwrap_err());
         assert!(matches!(error, BackupError::NewerState { .. }), "{error}");
         assert_eq!(store.latest().unwrap(), before);
         // A backup that knows of it can.
         let mut newer = Vec::new();
         let (envelope, new) = (envelope(), new());
-        open(store.clone(), &estate.clock, new.clone())
-            .backup(&Backup::under(&envelope).with_software(&new), &mut newer)
+        kms.backup(&Backup::under(&envelope).with_software(&new), &mut newer)
             .unwrap();
-        restore(&store, &newer).unwrap();
+        restore_by(&kms, &newer).unwrap();
         estate_opens(&estate, &store);
     }
 }
@@ -247,7 +254,7 @@ fn an_older_state_of_the_same_store_is_brought_up_to_date() {
     restore(&store, &older).unwrap();
     let reader = open(store.clone(), &estate.clock, new());
     reader.decrypt(&sealed.bytes, &context()).unwrap_err();
-    restore(&store, &newer).unwrap();
+    restore_by(&reader, &newer).unwrap();
     reader.decrypt(&sealed.bytes, &context()).unwrap();
     assert_eq!(reader.describe_key("alias/1").unwrap().id, estate.mac_key);
     estate.check(&reader);
@@ -259,7 +266,7 @@ fn an_older_state_of_the_same_store_is_brought_up_to_date() {
     other.rotate_now("alias/0").unwrap();
     let versions = other.list_versions("alias/0").unwrap();
     assert_eq!(versions.last().unwrap().cause, VersionCause::OnDemand);
-    let error = reason(restore(&other_life, &newer).unwrap_err());
+    let error = reason(restore_by(&other, &newer).unwrap_err());
     assert!(matches!(error, BackupError::NewerState { .. }), "{error}");
 }
 
@@ -268,18 +275,52 @@ fn another_store_is_not_touched() {
     let estate = Estate::new();
     let file = back_up(&estate.open(old()));
     let stranger = Estate::new();
-    let error = reason(restore(&stranger.store, &file).unwrap_err());
+    let by_stranger = |file: &[u8]| {
+        let (envelope, old) = (envelope(), old());
+        let backup = Backup::under(&envelope).with_software(&old);
+        stranger.open(old.clone()).restore(&backup, file)
+    };
     assert_eq!(
-        error.to_string(),
+        reason(by_stranger(&file).unwrap_err()).to_string(),
         "the memory store has keys of another KMS than the one that the backup was made of; \
          nothing was changed; restore into an empty store"
     );
     stranger.check(&stranger.open(old()));
-    // Not even one that has no keys yet.
+    // Not even one that has no keys yet; and without a handle, none that is not empty.
     let store = MemoryKeyStore::new();
-    open(store.clone(), &estate.clock, new());
-    let error = reason(restore(&store, &file).unwrap_err());
+    let kms = open(store.clone(), &estate.clock, new());
+    let error = reason(restore_by(&kms, &file).unwrap_err());
     assert!(matches!(error, BackupError::OtherStore { .. }), "{error}");
+    let error = reason(restore(&store, &file).unwrap_err());
+    assert!(matches!(error, BackupError::NotEmpty { .. }), "{error}");
+}
+
+/// What is restored must be at home where the KMS looks for it.
+#[test]
+fn a_root_key_that_the_kms_does_not_have() {
+    let estate = Estate::new();
+    let kms = estate.open(old());
+    let file = back_up(&kms);
+    let error = restore_by(&kms, &file).unwrap_err();
+    assert!(matches!(error, KmsError::RootNotInUse), "{error}");
+    estate.check(&kms);
+}
+
+/// The clock stands still, so the refresh interval is never over.
+#[test]
+fn what_was_restored_is_seen_by_the_next_call() {
+    let estate = Estate::new();
+    let kms = estate.open(old());
+    let store = MemoryKeyStore::new();
+    restore(&store, &back_up(&kms)).unwrap();
+    kms.update_alias("alias/1", estate.mac_key).unwrap();
+    let newer = back_up(&kms);
+
+    let kms = Kms::builder(store).clock(estate.clock.clone());
+    let kms = kms.provider(new()).open().unwrap().as_principal("ops");
+    assert_ne!(kms.describe_key("alias/1").unwrap().id, estate.mac_key);
+    restore_by(&kms, &newer).unwrap();
+    assert_eq!(kms.describe_key("alias/1").unwrap().id, estate.mac_key);
 }
 
 #[test]
@@ -307,7 +348,8 @@ fn keys_of_other_providers_are_there_by_their_handles() {
     assert!(file.is_empty());
     let file = back_up(&kms);
     let restored = MemoryKeyStore::new();
-    let error = Kms::restore(&restored, &Backup::under(&envelope), file.as_slice()).unwrap_err();
+    let backup = Backup::under(&envelope);
+    let error = Kms::restore(&restored, "ops:alice", &backup, file.as_slice()).unwrap_err();
     assert!(matches!(error, KmsError::NoProvider { .. }), "{error}");
     restore(&restored, &file).unwrap();
     let kms = open(&restored, new());
@@ -320,7 +362,7 @@ fn keys_of_other_providers_are_there_by_their_handles() {
     let mut file = Vec::new();
     kms.backup(&Backup::under(&envelope), &mut file).unwrap();
     let store = MemoryKeyStore::new();
-    Kms::restore(&store, &Backup::under(&envelope), file.as_slice()).unwrap();
+    Kms::restore(&store, "ops:alice", &backup, file.as_slice()).unwrap();
     let kms = Kms::open(store, hsm.clone()).unwrap().as_principal("ops");
     kms.describe_key(key).unwrap();
 }
@@ -412,7 +454,7 @@ fn into_a_file_and_out_of_one() {
     let store = SqliteKeyStore::create(folder.path().join("keys.db")).unwrap();
     let (envelope, new_root) = (envelope(), new());
     let backup = Backup::under(&envelope).with_software(&new_root);
-    Kms::restore(&store, &backup, file.as_slice()).unwrap();
+    Kms::restore(&store, "ops:alice", &backup, file.as_slice()).unwrap();
     drop(store);
     let store = || SqliteKeyStore::open(folder.path().join("keys.db")).unwrap();
     estate.check(&open(store(), &estate.clock, new()));

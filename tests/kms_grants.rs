@@ -549,22 +549,27 @@ fn policies_and_grants_come_through_a_new_root_key_and_a_backup() {
     let admin = kms.as_principal(ADMIN);
     admin.backup(&backup, &mut file).unwrap();
     let restored = MemoryKeyStore::new();
-    Kms::restore(&restored, &backup, file.as_slice()).unwrap();
-    check(&open(&restored, &provider));
-    // Onto the same state too, and not over a later policy or an ended grant.
-    Kms::restore(&restored, &backup, file.as_slice()).unwrap();
+    Kms::restore(&restored, ADMIN, &backup, file.as_slice()).unwrap();
+    let restored_kms = open(&restored, &provider);
+    check(&restored_kms);
+    // Onto the same state too, by those who may, and not over a later policy or an ended grant.
+    let restored_admin = restored_kms.as_principal(ADMIN);
+    restored_admin.restore(&backup, file.as_slice()).unwrap();
+    assert_denied(
+        restored_kms
+            .as_principal("svc:b")
+            .restore(&backup, file.as_slice()),
+    );
     admin.put_store_policy(&policy(&admin_statement())).unwrap();
-    let error = Kms::restore(&store, &backup, file.as_slice()).unwrap_err();
+    let error = admin.restore(&backup, file.as_slice()).unwrap_err();
     assert!(
         error.to_string().contains("meta/waxseal/v1/store"),
         "{error}"
     );
-    let restored_kms = open(&restored, &provider);
-    restored_kms
-        .as_principal(ADMIN)
-        .revoke_grant(key, given.id)
-        .unwrap();
-    Kms::restore(&restored, &backup, file.as_slice()).unwrap_err();
+    restored_admin.revoke_grant(key, given.id).unwrap();
+    restored_admin
+        .restore(&backup, file.as_slice())
+        .unwrap_err();
     assert_denied(
         restored_kms
             .as_principal("svc:a")

@@ -96,6 +96,11 @@ fn operations() -> BTreeMap<&'static str, (Operation, Try)> {
         let envelope = Envelope::new(SingleKeyring::software(&RootKey::generate().unwrap()));
         kms.backup(&Backup::under(&envelope), Vec::new()).map(drop)
     });
+    add("restore", Op::Restore, |kms, _| {
+        let envelope = Envelope::new(SingleKeyring::software(&RootKey::generate().unwrap()));
+        kms.restore(&Backup::under(&envelope), &b"none"[..])
+            .map(drop)
+    });
     add("encrypt", Op::Encrypt, |kms, on| {
         kms.encrypt(on.key, b"x", &empty()).map(drop)
     });

@@ -281,7 +281,7 @@ fn backups_have_subjects_unless_they_are_made_without() {
         let mut file = Vec::new();
         kms.backup(&backup, &mut file).unwrap();
         let store = MemoryKeyStore::new();
-        Kms::restore(&store, &backup, file.as_slice()).unwrap();
+        Kms::restore(&store, "ops:alice", &backup, file.as_slice()).unwrap();
         Kms::open(store, provider.clone())
             .unwrap()
             .as_principal("test")

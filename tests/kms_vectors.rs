@@ -50,7 +50,13 @@ fn the_backup_is_restored_and_the_token_imports() {
     let provider = SoftwareKeyProvider::generate().unwrap();
     let backup = Backup::under(&envelope).with_software(&provider);
     let store = MemoryKeyStore::new();
-    let report = Kms::restore(&store, &backup, from_hex(&vector.backup).as_slice()).unwrap();
+    let report = Kms::restore(
+        &store,
+        "ops:alice",
+        &backup,
+        from_hex(&vector.backup).as_slice(),
+    )
+    .unwrap();
     assert_eq!((report.keys, report.aliases, report.records), (2, 1, 4));
 
     let clock = ManualClock::default();
@@ -122,7 +128,13 @@ fn policies_and_grants_that_other_code_wrote_are_asked() {
     let provider = SoftwareKeyProvider::generate().unwrap();
     let backup = Backup::under(&envelope).with_software(&provider);
     let store = MemoryKeyStore::new();
-    Kms::restore(&store, &backup, from_hex(&vector.backup).as_slice()).unwrap();
+    Kms::restore(
+        &store,
+        "ops:alice",
+        &backup,
+        from_hex(&vector.backup).as_slice(),
+    )
+    .unwrap();
     let clock = ManualClock::default();
     let kms = Kms::builder(store)
         .provider(provider)

@@ -55,10 +55,9 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Work that is due on a key.
-    pub(super) fn due(mut self, key: KeyId) -> Self {
+    /// What was decided before: nobody is asked whether it may be.
+    pub(super) fn due(mut self) -> Self {
         self.is_due = true;
-        self.told.key.set(Some(key));
         self
     }
 
@@ -74,7 +73,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Whether it is what somebody decided before, and time has brought.
+    /// Whether it is what somebody decided before.
     pub(super) fn is_due_work(&self) -> bool {
         self.is_due
     }

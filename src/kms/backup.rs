@@ -20,7 +20,7 @@ use self::snapshot::Snapshot;
 use super::error::KmsError;
 use super::inner::Inner;
 use super::operation::Operation;
-use super::{Kms, KmsHandle};
+use super::{Kms, KmsHandle, Principal};
 use crate::context::EncryptionContext;
 use crate::crypto::KEY_LEN;
 use crate::envelope::{EncryptWriter, EnvelopeEncryptor, MessageOptions};
@@ -51,7 +51,7 @@ use crate::store::{Collection, KeyStore};
 /// // The old root key may be lost by now.
 /// let (store, provider) = (MemoryKeyStore::new(), SoftwareKeyProvider::new(&RootKey::generate()?));
 /// let backup = Backup::under(&envelope).with_software(&provider);
-/// Kms::restore(&store, &backup, file.as_slice())?;
+/// Kms::restore(&store, "ops:alice", &backup, file.as_slice())?;
 /// let kms = Kms::open(store, provider)?.as_principal("ops:alice");
 /// kms.describe_key(key.id)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -150,14 +150,10 @@ impl KmsHandle {
         self.gate()
             .perform_on_store(Operation::BackUp, |kms| kms.back_up(backup, writer))
     }
-}
 
-impl Kms {
-    /// Puts what is in a backup into a store, all or nothing, once all of it is verified. A message
-    /// that opened with the KMS of the backup opens with this one.
-    ///
-    /// The store is empty, or an older state of the one that the backup was made of. A store that
-    /// has anything that the backup does not have, or has newer, is not touched.
+    /// Brings the store up to the state of a later backup of it, all or nothing, once all of it is
+    /// verified. A store that has anything that the backup does not have, or has newer, is not
+    /// touched.
     ///
     /// If the store that the backup was made of is still in use, there are now two that do not know
     /// of each other: what is rotated in one does not open in the other.
@@ -166,14 +162,43 @@ impl Kms {
     ///
     /// [`KmsError::Backup`] when the backup cannot be opened, is none, or is not for this store;
     /// [`KmsError::NoProvider`] when keys of software are in it and there is
+    /// [no provider](Backup::with_software) for them; [`KmsError::RootNotInUse`] when this KMS was
+    /// opened without that provider; [`KmsError::Conflict`] when others kept changing the store; and
+    /// the failures of the store. The store is then as it was.
+    pub fn restore(
+        &self,
+        backup: &Backup<'_>,
+        reader: impl Read,
+    ) -> Result<BackupReport, KmsError> {
+        self.gate()
+            .perform_on_store(Operation::Restore, |kms| kms.restore(backup, reader))
+    }
+}
+
+impl Kms {
+    /// Puts what is in a backup into an empty store, all or nothing, once all of it is verified. A
+    /// message that opened with the KMS of the backup opens with this one.
+    ///
+    /// There is no policy yet to be asked, and no audit trail. The store keeps that it was restored,
+    /// and by whom, as you say; the first trail that it is [opened with](super::KmsBuilder::audit) is told
+    /// so before all else. A store that has a KMS is restored by [`KmsHandle::restore`].
+    ///
+    /// If the store that the backup was made of is still in use, there are now two that do not know
+    /// of each other: what is rotated in one does not open in the other.
+    ///
+    /// # Errors
+    ///
+    /// [`KmsError::Backup`] when the backup cannot be opened or is none, or the store is not empty;
+    /// [`KmsError::NoProvider`] when keys of software are in it and there is
     /// [no provider](Backup::with_software) for them; [`KmsError::Conflict`] when the store was
     /// changed meanwhile; and the failures of the store. The store is then as it was.
     pub fn restore(
         store: &dyn KeyStore,
+        restored_by: impl Into<Principal>,
         backup: &Backup<'_>,
         reader: impl Read,
     ) -> Result<BackupReport, KmsError> {
-        restore::restore(store, backup, reader)
+        restore::into_empty(store, restored_by.into(), backup, reader)
     }
 }
 

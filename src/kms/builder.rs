@@ -114,7 +114,8 @@ impl KmsBuilder {
     }
 
     /// Records every operation in an audit trail, and does none that cannot be recorded. The trail
-    /// needs no key, clock and place for its head: it has those of the KMS, unless they were set.
+    /// needs no key, clock and place for its head: it has those of the KMS, unless they were set. If
+    /// the store [came from a backup](Kms::restore), that is the first thing recorded.
     pub fn audit(mut self, trail: AuditTrailBuilder) -> Self {
         self.trail = Some(trail);
         self
@@ -154,6 +155,7 @@ impl KmsBuilder {
         inner.refresh()?;
         inner.store_policy()?;
         let kms = Kms::from_inner(inner);
+        kms.record_restore()?;
         if let Authorisation::Enforced { admin } = self.authorisation {
             kms.as_principal(admin).enforce()?;
         }

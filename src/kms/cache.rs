@@ -217,6 +217,11 @@ impl Cache {
         contents.store_policy.put((), policy, revision);
     }
 
+    /// Has the next operation learn what was changed, whenever that was last done.
+    pub(super) fn expire(&self) {
+        self.asked_at.store(NEVER, Ordering::Release);
+    }
+
     /// Whether what others changed was asked for within the refresh interval.
     pub(super) fn is_fresh(&self, clock: &dyn Clock) -> bool {
         let asked_at = self.asked_at.load(Ordering::Acquire);

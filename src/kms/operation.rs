@@ -95,6 +95,8 @@ pub enum Operation {
     ReadAuditTrail,
     /// Puts all keys under another root key. Not an action of AWS.
     RekeyRoot,
+    /// Brings the store to the state of a backup. Not an action of AWS.
+    Restore,
     /// Gives a grant up.
     RetireGrant,
     /// Takes a grant back.
@@ -176,6 +178,7 @@ named!(Operation, "operation", {
     ReEncryptTo => "ReEncryptTo",
     ReadAuditTrail => "ReadAuditTrail",
     RekeyRoot => "RekeyRoot",
+    Restore => "Restore",
     RetireGrant => "RetireGrant",
     RevokeGrant => "RevokeGrant",
     RewrapSubjects => "RewrapSubjects",

@@ -123,12 +123,24 @@ impl<'a> Gate<'a> {
         action: impl FnOnce(&Acting<'_>) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
         let asked = Asked::new(operation);
-        let attempt = Attempt::new(self.kms, self.session, &asked, None).due(entry.id());
+        let attempt = Attempt::new(self.kms, self.session, &asked, None).due();
+        attempt.told.key.set(Some(entry.id()));
         self.pass(
             &attempt,
             || Ok(Some(Arc::clone(entry))),
             |acting, _| action(&acting),
         )
+    }
+
+    /// Does what is due on the store itself.
+    pub(super) fn perform_due_on_store<T>(
+        &self,
+        operation: Operation,
+        action: impl FnOnce(&Acting<'_>) -> Result<T, KmsError>,
+    ) -> Result<T, KmsError> {
+        let asked = Asked::new(operation);
+        let attempt = Attempt::new(self.kms, self.session, &asked, None).due();
+        self.pass(&attempt, || Ok(None), |acting, _| action(&acting))
     }
 
     /// The one way to do anything: whether the principal may is decided, then the state of the key is

@@ -78,7 +78,7 @@ impl Acting<'_> {
     }
 
     /// A key under the new root key must be one that this process can use.
-    fn check_root_in_use(&self, provider: &SoftwareKeyProvider) -> Result<(), KmsError> {
+    pub(super) fn check_root_in_use(&self, provider: &SoftwareKeyProvider) -> Result<(), KmsError> {
         let probe = provider.create_key(CreateKeyRequest::new(KeySpec::Wrapping256))?;
         let mut own = self
             .providers

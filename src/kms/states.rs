@@ -162,6 +162,7 @@ const fn row(operation: Operation) -> Option<[Rule; 5]> {
         | Op::RotateKey
         | Op::BackUp
         | Op::VerifyErasure
-        | Op::RekeyRoot => return None,
+        | Op::RekeyRoot
+        | Op::Restore => return None,
     })
 }

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::commit::not_written;
 use super::error::KmsError;
+use super::name::Principal;
 use super::providers::Providers;
 use super::record::{Codec, StoredBytes};
 use super::stored_policy::StorePolicyRecord;
@@ -34,6 +35,9 @@ pub(super) struct StoreRecord {
     /// Who may do what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) policy: Option<StorePolicyRecord>,
+    /// Who began the store from a backup, until an audit trail is told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) restored_by: Option<Principal>,
 }
 
 /// A store that was opened.
@@ -174,6 +178,7 @@ impl StoreRecord {
             handle: StoredBytes::new(handle.as_bytes()),
             wrapped: StoredBytes::new(wrapped.as_bytes()),
             policy: None,
+            restored_by: None,
         })
     }
 

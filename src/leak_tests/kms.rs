@@ -203,6 +203,7 @@ fn every_error_of_a_kms() {
         BackupError::Read(io()),
         BackupError::NotABackup { reason: "short" },
         BackupError::NewerVersion,
+        BackupError::NotEmpty { store: store() },
         BackupError::OtherStore { store: store() },
         BackupError::NewerState {
             store: store(),
@@ -216,6 +217,7 @@ fn every_error_of_a_kms() {
             | BackupError::Read(_)
             | BackupError::NotABackup { .. }
             | BackupError::NewerVersion
+            | BackupError::NotEmpty { .. }
             | BackupError::OtherStore { .. }
             | BackupError::NewerState { .. } => errors.push(error.into()),
         }

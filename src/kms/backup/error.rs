@@ -32,6 +32,14 @@ pub enum BackupError {
         "the backup was written by a newer version of waxseal; use that version, or a newer one"
     )]
     NewerVersion,
+    /// The store is not empty, and was to be begun from a backup.
+    #[error(
+        "{store} has keys already; nothing was changed; restore into an empty store, or open the store that the backup was made of and restore it by a handle"
+    )]
+    NotEmpty {
+        /// The store's name.
+        store: String,
+    },
     /// The store is another one.
     #[error(
         "{store} has keys of another KMS than the one that the backup was made of; nothing was changed; restore into an empty store"

@@ -12,12 +12,15 @@ use super::{Backup, BackupReport};
 use crate::context::EncryptionContext;
 use crate::crypto::Expand;
 use crate::envelope::DecryptReader;
-use crate::kms::commit::AliasRecord;
+use crate::kms::acting::Acting;
+use crate::kms::commit::{AliasRecord, MAX_ATTEMPTS, conflict, none_if_outrun};
 use crate::kms::error::KmsError;
 use crate::kms::grant::{GrantRecord, KeyGrants};
+use crate::kms::operation::Operation;
 use crate::kms::record::{Codec, KeyRecord, StoredBytes, Unreadable, VersionRecord};
 use crate::kms::store_key::StoreRecord;
 use crate::kms::stored_policy::StorePolicyRecord;
+use crate::kms::{Kms, Principal};
 use crate::provider::{KeyHandle, RootKey, SoftwareKeyProvider};
 use crate::secret::DataKey;
 use crate::store::{Collection, CommitError, Expected, KeyStore, Record, RecordKey, Transaction};
@@ -25,21 +28,83 @@ use crate::store::{Collection, CommitError, Expected, KeyStore, Record, RecordKe
 /// How errors name what is restored.
 const BACKUP: &str = "the backup";
 
-pub(super) fn restore(
+/// Begins a KMS.
+pub(super) fn into_empty(
     store: &dyn KeyStore,
+    restored_by: Principal,
     backup: &Backup<'_>,
     reader: impl Read,
 ) -> Result<BackupReport, KmsError> {
-    let empty = EncryptionContext::empty();
-    let message = DecryptReader::new(backup.envelope, reader, backup.options(&empty))
-        .map_err(BackupError::read)?;
-    let contents = Contents::read(message, backup.software)?;
+    let contents = Contents::open(backup, reader, Some(restored_by))?;
     let found = Snapshot::take(store)?.into_records();
-    let transaction = contents.plan(store, found)?;
-    match store.commit(&transaction) {
+    if !found.is_empty() {
+        let store = store.name();
+        return Err(BackupError::NotEmpty { store }.into());
+    }
+    match store.commit(&contents.plan(store, found)?) {
         Ok(_) => Ok(contents.report()),
-        Err(CommitError::Conflict { key }) => Err(KmsError::Conflict { record: key }),
+        Err(CommitError::Conflict { key }) => Err(conflict(key)),
         Err(CommitError::Store(error)) => Err(error.into()),
+    }
+}
+
+impl Acting<'_> {
+    /// Brings the store up to a later state of it.
+    pub(super) fn restore(
+        &self,
+        backup: &Backup<'_>,
+        reader: impl Read,
+    ) -> Result<BackupReport, KmsError> {
+        if let Some(home) = backup.software {
+            self.check_root_in_use(home)?;
+        }
+        let (record, _) = self.read_store_record()?;
+        let contents = Contents::open(backup, reader, record.restored_by)?;
+        for _ in 0..MAX_ATTEMPTS {
+            let found = Snapshot::take(self.store.as_ref())?.into_records();
+            let transaction = contents.plan(self.store.as_ref(), found)?;
+            if none_if_outrun(self.commit(&transaction))?.is_some() {
+                self.cache().expire();
+                return Ok(contents.report());
+            }
+        }
+        Err(conflict(StoreRecord::address()))
+    }
+
+    /// The trail is told with this commit.
+    fn forget_restore(&self) -> Result<(), KmsError> {
+        let address = StoreRecord::address();
+        for _ in 0..MAX_ATTEMPTS {
+            let (mut record, revision) = self.read_store_record()?;
+            if record.restored_by.take().is_none() {
+                return Ok(());
+            }
+            let bytes = self.store_key.codec.encode(&address, &record);
+            let expected = Expected::Revision(revision);
+            let put = Transaction::new().put(address.clone(), expected, bytes);
+            if none_if_outrun(self.commit(&put))?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(conflict(address))
+    }
+}
+
+impl Kms {
+    /// Tells the audit trail, if there is one, who began the store from a backup, if it was not told
+    /// yet. At least once: a crash in between, or another process that opens the store at the same
+    /// moment, may repeat it.
+    pub(in crate::kms) fn record_restore(&self) -> Result<(), KmsError> {
+        if self.0.trail.is_none() {
+            return Ok(());
+        }
+        match self.0.read_store_record()?.0.restored_by {
+            Some(restored_by) => self
+                .as_principal(restored_by)
+                .gate()
+                .perform_due_on_store(Operation::Restore, |kms| kms.forget_restore()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -53,7 +118,22 @@ struct Contents {
 }
 
 impl Contents {
-    fn read(message: impl Read, home: Option<&SoftwareKeyProvider>) -> Result<Self, KmsError> {
+    fn open(
+        backup: &Backup<'_>,
+        reader: impl Read,
+        restored_by: Option<Principal>,
+    ) -> Result<Self, KmsError> {
+        let empty = EncryptionContext::empty();
+        let message = DecryptReader::new(backup.envelope, reader, backup.options(&empty))
+            .map_err(BackupError::read)?;
+        Self::read(message, backup.software, restored_by)
+    }
+
+    fn read(
+        message: impl Read,
+        home: Option<&SoftwareKeyProvider>,
+        restored_by: Option<Principal>,
+    ) -> Result<Self, KmsError> {
         let (mut payload, secrets) = PayloadReader::new(message)?;
         let arrival = Arrival {
             one_time: SoftwareKeyProvider::new(&RootKey::from_bytes(&secrets.root_key)),
@@ -89,6 +169,7 @@ impl Contents {
         }
         let mut record = store_record.ok_or(not_a_backup("it has no record of the store"))?;
         contents.store_policy.clone_from(&record.policy);
+        record.restored_by = restored_by;
         if let Some(handle) = arrival.moved(&record.provider, &record.bound_handle())? {
             record.handle = StoredBytes::new(handle.as_bytes());
             arrival.check_store_key(&record, secrets.store_key.as_slice())?;
