@@ -8,6 +8,7 @@ mod decrypt_reader;
 mod encrypt_reader;
 mod encrypt_writer;
 mod header;
+mod moved;
 mod open;
 mod seal;
 
@@ -17,6 +18,8 @@ pub use encrypt_reader::EncryptReader;
 pub use encrypt_writer::EncryptWriter;
 #[cfg(feature = "tokio")]
 pub(crate) use header::Front;
+#[cfg(feature = "tokio")]
+pub(crate) use moved::moved;
 #[cfg(feature = "tokio")]
 pub(crate) use open::{OpenCore, Progress};
 #[cfg(feature = "tokio")]

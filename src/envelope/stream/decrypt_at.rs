@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
 use super::header::{FIRST_READ, HEADER_ROOM, parse_front};
+use super::moved::moved;
 use super::open::Failure;
 use crate::crypto::TAG_LEN;
 use crate::envelope::body::BodyCipher;
@@ -243,7 +244,7 @@ fn read_full(source: &impl ReadAt, buffer: &mut [u8], offset: u64) -> io::Result
     while let Some(rest @ [_, ..]) = buffer.get_mut(filled..) {
         match source.read_at(rest, offset.saturating_add(filled as u64)) {
             Ok(0) => break,
-            Ok(len) => filled += len,
+            Ok(len) => filled += moved(len, rest.len())?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -2,6 +2,7 @@ use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::header::Front;
+use super::moved::moved;
 use super::open::{Failure, OpenCore, Progress};
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
 use crate::error::Error;
@@ -254,7 +255,7 @@ fn read_some(inner: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match inner.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return read,
+            read => return moved(read?, buffer.len()),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
+use super::moved::moved;
 use super::seal::SealCore;
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
 use crate::error::Error;
@@ -55,7 +56,7 @@ impl<R: Read> EncryptReader<R> {
         match self.inner.read(&mut self.input) {
             Ok(0) => self.core.finish(),
             Ok(len) => {
-                self.unsealed = 0..len;
+                self.unsealed = 0..moved(len, self.input.len())?;
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),

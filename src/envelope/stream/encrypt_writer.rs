@@ -1,6 +1,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use super::moved::moved;
 use super::seal::{Outbox, SealCore};
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
 use crate::error::Error;
@@ -123,9 +124,13 @@ impl<W: Write> fmt::Debug for EncryptWriter<W> {
 
 fn write_out(inner: &mut impl Write, outbox: &mut Outbox) -> io::Result<()> {
     while !outbox.pending().is_empty() {
-        match inner.write(outbox.pending()) {
+        let pending = outbox.pending();
+        match inner.write(pending) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(len) => outbox.advance(len),
+            Ok(len) => {
+                let len = moved(len, pending.len())?;
+                outbox.advance(len);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -8,7 +8,7 @@ use tokio::io::AsyncWrite;
 
 use super::AsyncEnvelope;
 use crate::envelope::MessageOptions;
-use crate::envelope::stream::SealCore;
+use crate::envelope::stream::{SealCore, moved};
 use crate::error::Error;
 
 /// [`EncryptWriter`](crate::EncryptWriter) for async code: seals what is written to it, and writes
@@ -52,10 +52,12 @@ impl<W: AsyncWrite + Unpin> AsyncEncryptWriter<W> {
 
     fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.core.pending().is_empty() {
-            let len = ready!(Pin::new(&mut self.inner).poll_write(cx, self.core.pending()))?;
+            let pending = self.core.pending();
+            let len = ready!(Pin::new(&mut self.inner).poll_write(cx, pending))?;
             if len == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            let len = moved(len, pending.len())?;
             self.core.advance(len);
         }
         Poll::Ready(Ok(()))
