@@ -64,6 +64,11 @@ impl Trail {
             return;
         }
         assert_eq!(finding.place.line, line + 1, "{finding}, byte {position}");
+        let shown = format!(
+            "line {}, where the trail should have sequence {line}:",
+            line + 1
+        );
+        assert!(finding.to_string().starts_with(&shown), "{finding}");
         assert_eq!(finding.sequence, line, "{finding}, byte {position}");
         let is_checkpoint_of_another = matches!(
             finding.what,

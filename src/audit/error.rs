@@ -73,7 +73,7 @@ pub enum AuditError {
     },
     /// The trail ends before what was sealed as its head, or is another after it.
     #[error(
-        "{sink} lacks what it had: its head was sealed at line {head}, and it ends at {end}; nothing was written; put back what is missing, or begin a new trail elsewhere"
+        "{sink} lacks what it had: its head was sealed at sequence {head}, and it ends at {end}; nothing was written; put back what is missing, or begin a new trail elsewhere"
     )]
     Truncated {
         /// The sink's name.

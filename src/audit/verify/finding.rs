@@ -15,7 +15,7 @@ pub enum VerifyTrailError {
 
 /// The first thing in a trail that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place}, where the trail should have line {sequence}: {what}")]
+#[error("{place}, where the trail should have sequence {sequence}: {what}")]
 #[non_exhaustive]
 pub struct Finding {
     /// Where. Of what is missing: the line after it, or the last there is.
@@ -34,13 +34,13 @@ pub enum Tampering {
     #[error("the line was changed")]
     Altered,
     /// Lines were taken out before this one.
-    #[error("lines are missing, up to line {until}")]
+    #[error("lines are missing, up to sequence {until}")]
     Missing {
         /// The sequence of the last one missing.
         until: u64,
     },
     /// The line belongs elsewhere, and what belongs here is elsewhere.
-    #[error("the line belongs where line {belongs} is")]
+    #[error("the line belongs where sequence {belongs} is")]
     Reordered {
         /// Its sequence.
         belongs: u64,
@@ -65,7 +65,7 @@ pub enum Tampering {
         signer: String,
     },
     /// The end was cut off.
-    #[error("the trail ends here, and its head was sealed at line {head}: lines were cut off")]
+    #[error("the trail ends here, and its head was sealed at sequence {head}: lines were cut off")]
     Truncated {
         /// The sequence of the head.
         head: u64,
@@ -88,7 +88,7 @@ pub enum Tampering {
 
 fn since(signed_through: &Option<u64>) -> String {
     match signed_through {
-        Some(sequence) => format!(", back to line {sequence}"),
+        Some(sequence) => format!(", back to sequence {sequence}"),
         None => String::new(),
     }
 }
