@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
+use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
@@ -16,11 +17,15 @@ use waxseal::{
 };
 
 const FILE_LEN: usize = 64 * 1024;
+const FILES: NonZero<usize> = NonZero::new(10_000).unwrap();
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let count = std::env::args()
-        .nth(1)
-        .map_or(Ok(10_000), |count| count.parse())?;
+    let count: NonZero<usize> = match std::env::args().nth(1) {
+        Some(count) => count
+            .parse()
+            .map_err(|_| format!("{count:?} is no number of files, of which there must be some"))?,
+        None => FILES,
+    };
     let directory = tempfile::tempdir()?;
     let files = directory.path().join("files");
     let store = SqliteKeyStore::create(directory.path().join("keys.db"))?;
@@ -33,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .id;
     let envelope = Envelope::new(ops.keyring(key)?);
 
-    seal_files(&files, count, &envelope)?;
+    seal_files(&files, count.get(), &envelope)?;
     println!("{}\n", DirectoryInventory::new(&files).count()?);
 
     let old = ops.describe_key(key)?.primary;
