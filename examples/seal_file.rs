@@ -16,9 +16,10 @@ use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use lexopt::prelude::*;
+use waxseal::format::MAX_HEADER_LEN;
 use waxseal::{
     DecryptReader, EncryptWriter, EncryptionContext, Envelope, MessageOptions, RootKey,
-    SingleKeyring, inspect,
+    SingleKeyring, inspect_front,
 };
 
 const USAGE: &str = "usage: seal_file seal|open --key-file K [--context k=v]... [--aad S] IN OUT
@@ -45,7 +46,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let input = File::open(&arguments.input)
         .map_err(|error| format!("cannot read {}: {error}", arguments.input.display()))?;
     if arguments.command == Command::Inspect {
-        return inspect_file(input, arguments.output.as_deref());
+        return inspect_file(input, &arguments.input, arguments.output.as_deref());
     }
     let (Some(key_file), Some(output)) = (&arguments.key_file, &arguments.output) else {
         return Err("--key-file or OUT is missing".into());
@@ -70,10 +71,16 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn inspect_file(mut input: File, output: Option<&Path>) -> Result<(), Box<dyn std::error::Error>> {
-    let mut message = Vec::new();
-    input.read_to_end(&mut message)?;
-    let inspection = format!("{}\n", inspect(&message)?);
+fn inspect_file(
+    input: File,
+    path: &Path,
+    output: Option<&Path>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let len = input.metadata()?.len();
+    let mut front = Vec::new();
+    let read = input.take(MAX_HEADER_LEN as u64).read_to_end(&mut front);
+    read.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let inspection = format!("{}\n", inspect_front(&front, len)?);
     match output {
         Some(output) => put_in_place(output, |file| Ok(file.write_all(inspection.as_bytes())?)),
         None => {

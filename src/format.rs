@@ -19,7 +19,7 @@ pub use entries::{InvalidEntry, KeyEntries, KeyEntriesBuf, KeyEntriesIter, KeyEn
 pub use error::{FormatError, Limit, LimitExceeded};
 pub(crate) use header::HeaderParts;
 pub use header::{Header, HeaderKind};
-pub use inspect::{Inspection, WrappedKeyInfo, inspect};
+pub use inspect::{Inspection, WrappedKeyInfo, inspect, inspect_front};
 pub use mechanism::Mechanism;
 pub use record::{
     HeaderId, MAX_CANDIDATE_HEADERS, MAX_RECORD_PAYLOAD_LEN, MAX_RECORDS_PER_HEADER,

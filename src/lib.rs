@@ -48,7 +48,7 @@ pub use error::Error;
 #[doc(inline)]
 pub use format::{
     FormatError, HeaderId, Inspection, KeyId, KeyReference, KeyVersion, LimitExceeded, Mechanism,
-    Suite, inspect,
+    Suite, inspect, inspect_front,
 };
 pub use inventory::{AgeCounts, DirectoryInventory, Inventory, KeyCounts, KeyUse};
 pub use keyring::{

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use waxseal::format::{
     FormatError, Header, InvalidEntry, InvalidReference, KeyEntriesBuf, Limit, MAX_ENTRY_LEN,
 };
-use waxseal::{KeyId, KeyReference, KeyVersion, inspect};
+use waxseal::{KeyId, KeyReference, KeyVersion, inspect, inspect_front};
 
 proptest! {
     #[test]
@@ -158,4 +158,39 @@ fn inspection_is_readable_by_people_and_programs() {
     assert_eq!(json["wrapped_keys"][0]["provider"], "software");
     assert_eq!(json["wrapped_keys"][0]["key"], id);
     assert_eq!(json["wrapped_keys"][0]["key_version"], 1);
+}
+
+#[test]
+fn the_front_of_a_message_is_enough_to_inspect_it() {
+    for vector in vector::all().filter(|vector| vector.kind == "message") {
+        let Ok(whole) = inspect(&vector.message) else {
+            continue;
+        };
+        let header = usize::try_from(whole.header_len).unwrap();
+        let len = vector.message.len() as u64;
+        for front in [header, header + 1, vector.message.len()] {
+            let front = vector.message.get(..front).unwrap_or(&vector.message);
+            assert_eq!(
+                inspect_front(front, len),
+                Ok(whole.clone()),
+                "{}",
+                vector.name
+            );
+        }
+        let cut = inspect_front(&vector.message[..header - 1], len);
+        assert!(
+            matches!(cut, Err(FormatError::Truncated { .. })),
+            "{}",
+            vector.name
+        );
+    }
+    let message = vector::named("known_answer").message;
+    let terabyte = inspect_front(&message, 1 << 40).unwrap();
+    assert_eq!(terabyte.body_len, (1 << 40) - 101);
+    assert_eq!(inspect_front(&message, 0), inspect(&message));
+    let too_long = inspect_front(&message, u64::MAX);
+    assert!(
+        matches!(too_long, Err(FormatError::Limit(_))),
+        "{too_long:?}"
+    );
 }

@@ -71,8 +71,23 @@ pub struct WrappedKeyInfo {
 /// [`FormatError`] when the bytes are no message or header for records of this version, or are
 /// visibly cut.
 pub fn inspect(message: &[u8]) -> Result<Inspection, FormatError> {
-    let (header, body) = Header::parse(message)?;
-    let body_len = body.len() as u64;
+    inspect_front(message, message.len() as u64)
+}
+
+/// As [`inspect`], of a message that is `message_len` bytes long and need not be at hand but for its
+/// `front`: a large file, or an object in a store. [`MAX_HEADER_LEN`](super::MAX_HEADER_LEN) bytes are
+/// enough for every message, and 512 for most.
+///
+/// A `message_len` that is less than the front has is taken for the front's.
+///
+/// # Errors
+///
+/// As [`inspect`]; [`FormatError::Truncated`] also where the front ends within the header.
+pub fn inspect_front(front: &[u8], message_len: u64) -> Result<Inspection, FormatError> {
+    let (header, rest) = Header::parse(front)?;
+    let body_len = message_len
+        .saturating_sub(header.len() as u64)
+        .max(rest.len() as u64);
     let is_record_header = header.kind() == HeaderKind::Record;
     let (chunks, payload_len) = if is_record_header {
         (0, 0)
