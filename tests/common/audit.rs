@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use waxseal::audit::{
-    AuditEvent, AuditKey, AuditSink, AuditTrail, AuditTrailBuilder, CheckpointSigner, MemorySink,
+    AuditEvent, AuditKey, AuditQuery, AuditRecord, AuditSink, AuditTrail, AuditTrailBuilder,
+    CheckpointSigner, MemorySink, TrailReader,
 };
 use waxseal::kms::Operation;
 use waxseal::{CreateKeyRequest, KeyProvider, KeySpec, PublicKey, SoftwareKeyProvider};
@@ -58,4 +59,10 @@ pub fn lines_of(records: usize, every: u64) -> (Vec<u8>, PublicKey) {
 
 pub fn split(lines: &[u8]) -> Vec<&[u8]> {
     lines.split_inclusive(|&byte| byte == b'\n').collect()
+}
+
+pub fn records(sink: &MemorySink) -> Vec<AuditRecord> {
+    let bytes = sink.to_bytes();
+    let found = AuditQuery::new().over(TrailReader::bytes(&bytes));
+    found.map(Result::unwrap).collect()
 }
