@@ -1,3 +1,9 @@
+//! Why a KMS did not do what it was asked.
+
+mod kind;
+mod words;
+
+use self::words::{advice, named, version_advice};
 use super::backup::BackupError;
 use super::grant::GrantId;
 use super::in_use::InventoryError;
@@ -544,103 +550,5 @@ impl KmsError {
             Self::Provider(error) | Self::StoreKey { source: error, .. } => error.is_retryable(),
             _ => false,
         }
-    }
-}
-
-impl KmsError {
-    /// The kind of error, by a name that stays the same: what the audit trail has of it.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Denied { .. } => "Denied",
-            Self::DryRun { .. } => "DryRun",
-            Self::Policy(_) => "Policy",
-            Self::PolicyLockout { .. } => "PolicyLockout",
-            Self::Audit(_) => "Audit",
-            Self::VerifyTrail(_) => "VerifyTrail",
-            Self::NoTrail => "NoTrail",
-            Self::NoKey { .. } => "NoKey",
-            Self::NoGrant { .. } => "NoGrant",
-            Self::InvalidGrant { .. } => "InvalidGrant",
-            Self::InvalidGrantToken => "InvalidGrantToken",
-            Self::NoAlias { .. } => "NoAlias",
-            Self::Deleted { .. } => "Deleted",
-            Self::InvalidState { .. } => "InvalidState",
-            Self::InvalidUsage { .. } => "InvalidUsage",
-            Self::InvalidOrigin { .. } => "InvalidOrigin",
-            Self::UsageOfSpec { .. } => "UsageOfSpec",
-            Self::NoRotation => "NoRotation",
-            Self::NoVersion { .. } => "NoVersion",
-            Self::VersionDestroyed { .. } => "VersionDestroyed",
-            Self::PrimaryVersion { .. } => "PrimaryVersion",
-            Self::NoSubject { .. } => "NoSubject",
-            Self::SubjectErased { .. } => "SubjectErased",
-            Self::InvalidErasureProof { .. } => "InvalidErasureProof",
-            Self::InUse { .. } => "InUse",
-            Self::Inventory { .. } => "Inventory",
-            Self::InvalidVersionState { .. } => "InvalidVersionState",
-            Self::PendingVersion { .. } => "PendingVersion",
-            Self::AliasExists { .. } => "AliasExists",
-            Self::InvalidName { .. } => "InvalidName",
-            Self::InvalidSelector => "InvalidSelector",
-            Self::OutOfRange { .. } => "OutOfRange",
-            Self::Limit { .. } => "Limit",
-            Self::RootNotInUse => "RootNotInUse",
-            Self::Conflict { .. } => "Conflict",
-            Self::NoProvider { .. } => "NoProvider",
-            Self::NoProviders => "NoProviders",
-            Self::SameProvider { .. } => "SameProvider",
-            Self::UnsupportedSpec { .. } => "UnsupportedSpec",
-            Self::ImportWrapping { .. } => "ImportWrapping",
-            Self::ImportToken { .. } => "ImportToken",
-            Self::ImportTokenExpired { .. } => "ImportTokenExpired",
-            Self::WrappedMaterial { .. } => "WrappedMaterial",
-            Self::OtherMaterial { .. } => "OtherMaterial",
-            Self::ExpiresInPast { .. } => "ExpiresInPast",
-            Self::Tampered { .. } => "Tampered",
-            Self::RolledBack { .. } => "RolledBack",
-            Self::NewerRecord { .. } => "NewerRecord",
-            Self::StoreKey { .. } => "StoreKey",
-            Self::NoStoreRecord { .. } => "NoStoreRecord",
-            Self::IncorrectKey { .. } => "IncorrectKey",
-            Self::OtherKey => "OtherKey",
-            Self::TooLarge { .. } => "TooLarge",
-            Self::InvalidMac { .. } => "InvalidMac",
-            Self::Verify(_) => "Verify",
-            Self::Message(_) => "Message",
-            Self::Backup(_) => "Backup",
-            Self::Store(_) => "Store",
-            Self::Provider(_) => "Provider",
-            Self::Random(_) => "Random",
-        }
-    }
-}
-
-fn advice(state: KeyState, operation: Operation) -> &'static str {
-    match (state, operation) {
-        (KeyState::PendingDeletion, _) => "to be deleted; cancel its deletion first",
-        (_, Operation::CancelKeyDeletion) => "not to be deleted; there is nothing to cancel",
-        (KeyState::Enabled, _) => "enabled",
-        (KeyState::Disabled, _) => "disabled; enable it first",
-        (KeyState::PendingImport, _) => "without material; import it first",
-        (KeyState::Unavailable, _) => {
-            "unavailable: its provider was not given to this Kms; open it with that provider"
-        }
-    }
-}
-
-fn named(key: KeyId, version: Option<KeyVersion>) -> String {
-    match version {
-        Some(version) => format!("version {version} of the key {key}"),
-        None => format!("the key {key}"),
-    }
-}
-
-fn version_advice(state: VersionState) -> &'static str {
-    match state {
-        VersionState::Pending => "not primary yet; promote it first",
-        VersionState::Enabled => "past waiting to be promoted; promote a version that waits",
-        VersionState::PendingImport => "without material; import it again",
-        VersionState::Destroyed => "destroyed",
     }
 }
