@@ -231,7 +231,7 @@ impl Acting<'_> {
                 let next = aliases.last().map(|alias: &Alias| alias.name.clone());
                 return Ok(AliasPage { aliases, next });
             }
-            let record = self.decode_alias(&address, &stored)?;
+            let record: AliasRecord = self.decode(&address, &stored)?;
             aliases.push(Alias {
                 name: record.alias,
                 key: record.key,

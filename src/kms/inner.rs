@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use super::cache::Cache;
 use super::commit::{AliasRecord, conflict};
 use super::entry::KeyEntry;
@@ -116,7 +118,7 @@ impl Inner {
         let Some(stored) = self.store.get(&address)? else {
             return Ok(None);
         };
-        let record = self.decode_alias(&address, &stored)?;
+        let record: AliasRecord = self.decode(&address, &stored)?;
         let read = ReadAlias {
             key: record.key,
             revision: stored.revision,
@@ -138,21 +140,18 @@ impl Inner {
         address: &RecordKey,
         stored: &Record,
     ) -> Result<KeyRecord, KmsError> {
-        let codec = &self.store_key.codec;
-        codec
-            .decode_key(address, &stored.bytes)
-            .map_err(|why| why.at(address.clone(), self.store.name()))
+        let record = self.store_key.codec.decode_key(address, &stored.bytes);
+        record.map_err(|why| why.at(address.clone(), self.store.name()))
     }
 
-    pub(super) fn decode_alias(
+    /// Reads a record that is not one of a key.
+    pub(super) fn decode<T: DeserializeOwned>(
         &self,
         address: &RecordKey,
         stored: &Record,
-    ) -> Result<AliasRecord, KmsError> {
-        let codec = &self.store_key.codec;
-        codec
-            .decode(address, &stored.bytes)
-            .map_err(|why| why.at(address.clone(), self.store.name()))
+    ) -> Result<T, KmsError> {
+        let record = self.store_key.codec.decode(address, &stored.bytes);
+        record.map_err(|why| why.at(address.clone(), self.store.name()))
     }
 
     pub(super) fn entry(&self, record: KeyRecord, revision: Revision) -> Arc<KeyEntry> {

@@ -93,12 +93,7 @@ impl Inner {
             record: address.clone(),
             store: self.store.name(),
         })?;
-        let record = self
-            .store_key
-            .codec
-            .decode(&address, &stored.bytes)
-            .map_err(|why| why.at(address, self.store.name()))?;
-        Ok((record, stored.revision))
+        Ok((self.decode(&address, &stored)?, stored.revision))
     }
 }
 

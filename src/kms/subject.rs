@@ -218,7 +218,7 @@ impl super::inner::Inner {
         let Some(stored) = self.store.get(&address)? else {
             return Ok(None);
         };
-        let record = self.decode_subject(&address, &stored)?;
+        let record = self.decode(&address, &stored)?;
         Ok(Some((record, stored.revision)))
     }
 

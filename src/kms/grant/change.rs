@@ -17,7 +17,7 @@ use crate::kms::error::KmsError;
 use crate::kms::inner::Inner;
 use crate::kms::name::Principal;
 use crate::kms::scan::Scan;
-use crate::store::{Collection, Record, RecordKey};
+use crate::store::Collection;
 
 impl Acting<'_> {
     /// Gives a grant, or finds the one that the same request gave. Nothing when others were faster.
@@ -165,19 +165,8 @@ impl Inner {
             if !address.id.as_bytes().starts_with(key.as_bytes()) {
                 break;
             }
-            grants.push(Arc::new(self.decode_grant(&address, &stored)?));
+            grants.push(Arc::new(self.decode(&address, &stored)?));
         }
         Ok(KeyGrants::new(grants))
-    }
-
-    pub(super) fn decode_grant(
-        &self,
-        address: &RecordKey,
-        stored: &Record,
-    ) -> Result<GrantRecord, KmsError> {
-        let codec = &self.store_key.codec;
-        codec
-            .decode(address, &stored.bytes)
-            .map_err(|why| why.at(address.clone(), self.store.name()))
     }
 }

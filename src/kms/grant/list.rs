@@ -124,7 +124,7 @@ impl Acting<'_> {
         let mut page = Page::new(request);
         for stored in Scan::after(self.store.as_ref(), Collection::GRANTS, after) {
             let (address, stored) = stored?;
-            let grant = self.decode_grant(&address, &stored)?;
+            let grant: GrantRecord = self.decode(&address, &stored)?;
             if grant.retiring_principal.as_ref() == Some(principal) && !page.take_in(&grant) {
                 break;
             }

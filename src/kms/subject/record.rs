@@ -11,7 +11,7 @@ use crate::format::{KeyId, KeyVersion, label};
 use crate::kms::error::KmsError;
 use crate::kms::inner::Inner;
 use crate::kms::record::StoredBytes;
-use crate::store::{Collection, Record as Stored, RecordKey};
+use crate::store::{Collection, RecordKey};
 
 /// The most erasures of one subject: they are all in one record.
 pub(super) const MAX_ERASURES: usize = 100;
@@ -124,17 +124,6 @@ impl Inner {
     /// Where the record of a subject is in the store.
     pub(super) fn subject_address(&self, key: KeyId, name: &str) -> RecordKey {
         RecordKey::new(Collection::SUBJECTS, self.subject_digest(key, name).into())
-    }
-
-    pub(super) fn decode_subject(
-        &self,
-        address: &RecordKey,
-        stored: &Stored,
-    ) -> Result<SubjectRecord, KmsError> {
-        let codec = &self.store_key.codec;
-        codec
-            .decode(address, &stored.bytes)
-            .map_err(|why| why.at(address.clone(), self.store.name()))
     }
 }
 

@@ -99,7 +99,7 @@ impl AuthorisedKey<'_> {
             let Some(stored) = self.kms().store.get(address)? else {
                 return Ok(());
             };
-            let record = self.rewrapped(&self.kms().decode_subject(address, &stored)?)?;
+            let record = self.rewrapped(&self.kms().decode(address, &stored)?)?;
             let expected = Expected::Revision(stored.revision);
             let unit = Unit::new(self.kms()).put_subject(address.clone(), expected, &record);
             if unit.commit()?.is_some() {
@@ -131,7 +131,7 @@ impl Inner {
             let found = stored
                 .map_err(KmsError::from)
                 .and_then(|(address, stored)| {
-                    let record = self.decode_subject(&address, &stored)?;
+                    let record: SubjectRecord = self.decode(&address, &stored)?;
                     Ok((address, record, stored.revision))
                 });
             match found {
