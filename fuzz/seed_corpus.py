@@ -39,7 +39,43 @@ def trails():
         yield name, "".join(line + "\n" for line in vector[name]).encode()
 
 
-SEEDS = {"policy": policies, "audit_verify": trails}
+def read(name):
+    return json.loads((TESTDATA / name).read_text())
+
+
+def backups():
+    for name in ("backup", "access"):
+        yield name, bytes.fromhex(read(f"kms/{name}.json")["backup"])
+
+
+def import_tokens():
+    vector = read("kms/backup.json")
+    yield "token", bytes.fromhex(vector["token"])
+    yield "material", b"material" + bytes.fromhex(vector["wrapped_material"])
+
+
+def handles():
+    for vector in read("tokens/tokens.json")["vectors"]:
+        handle = bytes.fromhex(vector["handle"])
+        yield vector["name"], handle
+        # The target makes a check of its own.
+        yield f"{vector['name']}_without_check", handle[:-16]
+
+
+def journals():
+    journal = bytes.fromhex(read("rewrap/rewrap.json")["journal"]["journal"])
+    yield "journal", journal
+    yield "journal_without_hash", journal[:-32]
+
+
+SEEDS = {
+    "audit_verify": trails,
+    "handles": handles,
+    "import_token": import_tokens,
+    "policy": policies,
+    "restore": backups,
+    "rewrap_journal": journals,
+}
 
 for target in (FUZZ / "fuzz_targets").glob("*.rs"):
     corpus = FUZZ / "corpus" / target.stem

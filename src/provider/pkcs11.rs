@@ -99,6 +99,8 @@ mod wrapping;
 pub use adopt::AdoptKey;
 pub use config::{Pkcs11Config, Reinitialise};
 pub use error::Pkcs11Error;
+#[cfg(fuzzing)]
+pub use handle::reread_handle;
 pub use inventory::{TokenKeyInfo, TokenKeyKind};
 pub use pin::{PinFailure, PinSource};
 pub use provider::Pkcs11KeyProvider;

@@ -107,6 +107,18 @@ impl TokenKey {
     }
 }
 
+/// For the fuzz target, which has no token: reads a handle as a provider does, and writes it again.
+///
+/// # Errors
+///
+/// [`ProviderError::InvalidHandle`] for what is none.
+#[cfg(fuzzing)]
+pub fn reread_handle(handle: &KeyHandle) -> Result<KeyHandle, ProviderError> {
+    let key = TokenKey::read(handle)?;
+    key.describe(Vendor::SoftHsm)?;
+    key.to_handle(handle.binding())
+}
+
 const MALFORMED: ProviderError = ProviderError::InvalidHandle {
     reason: "it has not the shape of a token key's handle",
 };
