@@ -92,6 +92,13 @@
 //!
 //! Others implement [`AuditSink`].
 //!
+//! # Async code
+//!
+//! [`AuditTrail::record`] blocks its thread. [`AuditTrail::submit`] gives a [`PendingRecord`] to await,
+//! and a thread of the trail writes what was handed over, so one write serves as many records as there
+//! are operations under way, not threads. `AsyncEnvelope` (feature `tokio`) has the KMS record
+//! that way.
+//!
 //! # Full disks
 //!
 //! Where there is no room, operations fail with [`AuditError::Full`], nothing half-written stays,
@@ -126,6 +133,6 @@ pub use record::{AuditRecord, Identity, RequestParameters};
 #[cfg(feature = "tracing")]
 pub use sink::TracingSink;
 pub use sink::{AuditSink, Durability, FanOut, FileSink, MemorySink, StoreSink};
-pub(crate) use trail::KmsParts;
-pub use trail::{AuditTrail, AuditTrailBuilder, Recorded};
+pub use trail::{AuditTrail, AuditTrailBuilder, PendingRecord, Recorded};
+pub(crate) use trail::{KmsParts, PendingRecords};
 pub use verify::{Finding, Tampering, Verification, Verified, VerifyTrailError, verify};

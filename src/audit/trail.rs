@@ -2,6 +2,9 @@
 
 mod builder;
 mod group;
+mod pending;
+mod round;
+mod writer;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +13,8 @@ use std::time::Duration;
 
 pub use builder::AuditTrailBuilder;
 pub(crate) use builder::KmsParts;
+pub use pending::PendingRecord;
+pub(crate) use pending::PendingRecords;
 
 use self::group::Group;
 use super::batch::{Appended, Batch, ChainRules};
@@ -25,9 +30,10 @@ use crate::store::{KeyStore, Sequence, Transaction};
 
 /// Records what is done, so that it can be shown later that nothing was changed in the record.
 ///
-/// A record is durable, as its [sink](AuditSink) promises, when [`record`](Self::record) returns.
-/// Threads that record at the same time share one write. Clones share everything; the last one
-/// [closes](Self::close) the trail when it is dropped.
+/// A record is durable, as its [sink](AuditSink) promises, when [`record`](Self::record) returns, or
+/// when what [`submit`](Self::submit) gives is ready. Threads and tasks that record at the same time
+/// share one write. Clones share everything; the last one [closes](Self::close) the trail when it is
+/// dropped and all is written.
 ///
 /// See the [module](crate::audit) for what is recorded and what is promised.
 #[derive(Clone)]
@@ -66,6 +72,17 @@ pub struct Recorded {
     pub sequence: Option<u64>,
 }
 
+impl Recorded {
+    /// What became of record number `index` of a batch.
+    fn new(id: EventId, index: u64, appended: Appended) -> Self {
+        let first = appended.first_record;
+        Self {
+            id,
+            sequence: first.map(|first| first.saturating_add(index)),
+        }
+    }
+}
+
 impl AuditTrail {
     /// Begins to put a trail together that goes to `sink`.
     pub fn builder(sink: impl AuditSink + 'static) -> AuditTrailBuilder {
@@ -87,14 +104,24 @@ impl AuditTrail {
     /// its result not be given out.
     pub fn record(&self, event: &AuditEvent<'_>) -> Result<Recorded, AuditError> {
         let (id, entry) = self.0.entry(event)?;
-        let group = self.0.group.get();
-        let (index, appended) = group.submit(entry, |entries| self.0.append(entries))?;
-        Ok(Recorded {
-            id,
-            sequence: appended
-                .first_record
-                .map(|first| first.saturating_add(index)),
-        })
+        let (index, appended) = self.0.group.get().record(entry, &self.0)?;
+        Ok(Recorded::new(id, index, appended))
+    }
+
+    /// Hands an event over to be recorded, for async code: what is given back is ready when the
+    /// record is kept, durably as the sink promises. It blocks nothing, and shares its write with all
+    /// that is [recorded](Self::record) and submitted meanwhile.
+    ///
+    /// A thread of the trail's own writes, so that no runtime is needed, and none that is shut down
+    /// takes a record with it. What waits to be written is in memory, about half a kilobyte a record:
+    /// who submits without waiting for what came before must bound it.
+    ///
+    /// # Errors
+    ///
+    /// As [`record`](Self::record): here for what cannot be a record, and otherwise when it is ready.
+    pub fn submit(&self, event: &AuditEvent<'_>) -> Result<PendingRecord, AuditError> {
+        let (id, entry) = self.0.entry(event)?;
+        Ok(self.0.group.get().submit(id, entry, &self.0))
     }
 
     /// Makes a change to the KMS's key store that an event records: the change is not made unless

@@ -1,14 +1,22 @@
-//! Threads that record at the same time share one write.
+//! Callers who record at the same time share one write.
 //!
-//! The first to come leads: it writes what it finds, and meanwhile others gather. When it is done,
-//! one of them leads next. Nobody returns before its own record is written.
+//! A thread that comes when nobody writes leads: it writes what it finds, and meanwhile others
+//! gather. When it is done, a thread that waits leads next; where only tasks wait, the
+//! [writer](super::writer) does. Nobody is told of a record before it is written.
 
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::Inner;
+use super::pending::PendingRecord;
+use super::round::{Round, Written};
+use super::writer::Writer;
 use crate::audit::batch::Appended;
 use crate::audit::error::AuditError;
+use crate::audit::event::EventId;
 use crate::audit::line::Entry;
 use crate::fork::ForkableState;
 
@@ -18,12 +26,15 @@ pub(super) struct Group {
     complete: Condvar,
     /// How long the leader waits for that.
     patience: Duration,
+    writer: Writer,
 }
 
 /// What waits to be written.
 struct Gathered {
     entries: Vec<Entry>,
     round: Arc<Round>,
+    /// The threads that wait for the round, each of which can lead.
+    threads: Vec<Thread>,
     /// Whether somebody writes, or is about to.
     is_led: bool,
     /// How many came the last time: so many are likely to come again.
@@ -32,20 +43,11 @@ struct Gathered {
     last_write: Duration,
 }
 
-/// One write, shared by those whose records are in it.
-#[derive(Default)]
-struct Round {
-    state: Mutex<Progress>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-enum Progress {
-    #[default]
-    Waiting,
-    /// Somebody who waits is to lead.
-    Leaderless,
-    Done(Result<Appended, AuditError>),
+/// What is taken out to be written.
+struct Taken {
+    entries: Vec<Entry>,
+    round: Arc<Round>,
+    threads: Vec<Thread>,
 }
 
 impl Group {
@@ -54,61 +56,119 @@ impl Group {
             gathered: Mutex::new(Gathered {
                 entries: Vec::new(),
                 round: Arc::default(),
+                threads: Vec::new(),
                 is_led: false,
                 expected: 1,
                 last_write: Duration::ZERO,
             }),
             complete: Condvar::new(),
             patience,
+            writer: Writer::default(),
         }
     }
 
-    /// Has an entry written by `write`, alone or with those of others, and tells its place in what
-    /// was written together.
-    pub(super) fn submit(
+    /// Has an entry written, alone or with those of others, and tells its place in what was written
+    /// together.
+    pub(super) fn record(
         &self,
         entry: Entry,
-        write: impl FnOnce(&[Entry]) -> Result<Appended, AuditError>,
+        trail: &Arc<Inner>,
     ) -> Result<(u64, Appended), AuditError> {
         let mut gathered = lock(&self.gathered);
-        let index = gathered.entries.len() as u64;
-        gathered.entries.push(entry);
+        let index = self.add(&mut gathered, entry);
         let appended = if mem::replace(&mut gathered.is_led, true) {
+            gathered.threads.push(thread::current());
             let round = Arc::clone(&gathered.round);
-            if gathered.entries.len() == gathered.expected {
-                self.complete.notify_one();
-            }
             drop(gathered);
             match round.wait() {
                 Some(done) => done,
-                None => self.lead(lock(&self.gathered), write),
+                None => self.lead_once(lock(&self.gathered), trail),
             }
         } else {
-            self.lead(gathered, write)
+            self.lead_once(gathered, trail)
         };
         Ok((index, appended?))
     }
 
-    fn lead(
+    /// Has an entry written, and does not wait.
+    pub(super) fn submit(&self, id: EventId, entry: Entry, trail: &Arc<Inner>) -> PendingRecord {
+        let mut gathered = lock(&self.gathered);
+        let index = self.add(&mut gathered, entry);
+        let round = Arc::clone(&gathered.round);
+        let is_led = mem::replace(&mut gathered.is_led, true);
+        drop(gathered);
+        if !is_led {
+            self.have_led(trail);
+        }
+        PendingRecord::new(id, index, round)
+    }
+
+    fn add(&self, gathered: &mut Gathered, entry: Entry) -> u64 {
+        let index = gathered.entries.len();
+        gathered.entries.push(entry);
+        if gathered.is_led && gathered.entries.len() == gathered.expected {
+            self.complete.notify_one();
+        }
+        index as u64
+    }
+
+    /// Lets the writer lead; without a thread for it, the caller does.
+    fn have_led(&self, trail: &Arc<Inner>) {
+        if let Err(trail) = self.writer.lead(Arc::clone(trail)) {
+            Self::lead(trail);
+        }
+    }
+
+    /// Writes until nothing is left.
+    pub(super) fn lead(trail: Arc<Inner>) {
+        loop {
+            let group = trail.group.get();
+            let written = group.take(lock(&group.gathered)).write(&trail);
+            if group.after(&written).is_none() {
+                // Who is told next may drop the trail, and is then the last that has it.
+                drop(trail);
+                drop(written);
+                return;
+            }
+        }
+    }
+
+    /// Writes what is gathered, and lets another lead.
+    fn lead_once(
         &self,
         gathered: MutexGuard<'_, Gathered>,
-        write: impl FnOnce(&[Entry]) -> Result<Appended, AuditError>,
+        trail: &Arc<Inner>,
     ) -> Result<Appended, AuditError> {
-        let mut gathered = self.await_others(gathered);
-        let entries = mem::take(&mut gathered.entries);
-        gathered.expected = entries.len();
-        let round = mem::take(&mut gathered.round);
-        drop(gathered);
+        let written = self.take(gathered).write(trail);
+        if let Some(mut gathered) = self.after(&written) {
+            let next = gathered.threads.pop();
+            let round = Arc::clone(&gathered.round);
+            drop(gathered);
+            match next {
+                Some(thread) => round.let_lead(&thread),
+                None => self.have_led(trail),
+            }
+        }
+        written.tell()
+    }
 
-        let lead = Lead {
-            group: self,
-            round: &round,
-            is_shared: entries.len() > 1,
-            begun: Instant::now(),
-        };
-        let done = write(&entries);
-        lead.pass_on(done.clone());
-        done
+    fn take(&self, gathered: MutexGuard<'_, Gathered>) -> Taken {
+        let mut gathered = self.await_others(gathered);
+        gathered.expected = gathered.entries.len();
+        Taken {
+            entries: mem::take(&mut gathered.entries),
+            round: mem::take(&mut gathered.round),
+            threads: mem::take(&mut gathered.threads),
+        }
+    }
+
+    /// What was gathered during a write, and is to be written next. Where nothing was, nobody leads
+    /// from now on.
+    fn after(&self, written: &Written) -> Option<MutexGuard<'_, Gathered>> {
+        let mut gathered = lock(&self.gathered);
+        gathered.last_write = written.took;
+        gathered.is_led = !gathered.entries.is_empty();
+        gathered.is_led.then_some(gathered)
     }
 
     /// Those who shared the last write have just been told, and are likely to be back at once.
@@ -134,66 +194,11 @@ impl Group {
     }
 }
 
-/// The duty to tell the others, also when a sink panics.
-struct Lead<'g> {
-    group: &'g Group,
-    round: &'g Round,
-    is_shared: bool,
-    begun: Instant,
-}
-
-impl Lead<'_> {
-    fn pass_on(self, done: Result<Appended, AuditError>) {
-        if self.is_shared {
-            *lock(&self.round.state) = Progress::Done(done);
-        }
-    }
-}
-
-impl Drop for Lead<'_> {
-    fn drop(&mut self) {
-        {
-            let mut gathered = lock(&self.group.gathered);
-            gathered.last_write = self.begun.elapsed();
-            if gathered.entries.is_empty() {
-                gathered.is_led = false;
-            } else {
-                *lock(&gathered.round.state) = Progress::Leaderless;
-                gathered.round.changed.notify_one();
-            }
-        }
-        if self.is_shared {
-            let mut state = lock(&self.round.state);
-            if !matches!(*state, Progress::Done(_)) {
-                *state = Progress::Done(Err(AuditError::Setting {
-                    what: "a sink of the audit trail panicked; what cannot be recorded is not done",
-                }));
-            }
-            drop(state);
-            self.round.changed.notify_all();
-        }
-    }
-}
-
-impl Round {
-    /// Waits until the write is done; nothing if the caller is to do it.
-    fn wait(&self) -> Option<Result<Appended, AuditError>> {
-        let mut state = lock(&self.state);
-        loop {
-            match &*state {
-                Progress::Done(done) => return Some(done.clone()),
-                Progress::Leaderless => {
-                    *state = Progress::Waiting;
-                    return None;
-                }
-                Progress::Waiting => {
-                    state = self
-                        .changed
-                        .wait(state)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
+impl Taken {
+    fn write(self, trail: &Inner) -> Written {
+        let begun = Instant::now();
+        let done = catch_unwind(AssertUnwindSafe(|| trail.append(&self.entries)));
+        Written::new(self.round, self.threads, done, begun.elapsed())
     }
 }
 
@@ -204,7 +209,7 @@ impl ForkableState for Group {
     }
 
     fn try_clear(&self) -> bool {
-        self.gathered.try_lock().is_ok()
+        self.gathered.try_lock().is_ok() && self.writer.try_clear()
     }
 }
 
