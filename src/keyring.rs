@@ -29,6 +29,7 @@ pub use single::SingleKeyring;
 pub use threshold::{InvalidThreshold, ThresholdKeyring};
 pub(crate) use wrapping::{BoundKey, generate_data_key, keep_telling};
 
+use crate::audit::PendingRecords;
 use crate::context::EncryptionContext;
 use crate::error::Error;
 use crate::format::{KeyEntries, KeyEntriesBuf, KeyEntry, Share, Suite};
@@ -53,6 +54,10 @@ use crate::secret::{DataKey, FreshDataKey};
 ///   ([`wrap_data_key`](Self::wrap_data_key)) as it wraps its own: what it then gives opens with it.
 /// - **A share** of a data key, where a request names one, is wrapped and unwrapped as a data key is,
 ///   and bound to the share besides. A keyring around others passes the request on whole.
+/// - What is given for a request is for the caller of that request. Where a key of a
+///   [`Kms`](crate::Kms) is asked for async code, that it was used may not be durably recorded yet:
+///   the caller waits for that. A keyring that would give it to others as well, or does anything else
+///   with it first, makes a new request, which is answered when it is recorded.
 /// - What a keyring returns to open with is checked by the caller against the message's
 ///   commitment; a keyring need not look at the payload, and is not given it.
 /// - The keyring may be called from many threads, and may block.
@@ -131,6 +136,8 @@ pub struct EncryptionRequest<'a> {
     pub random: &'a dyn RandomSource,
     /// The bytes of the message's payload, where they are known: not those of a stream.
     pub payload_len: Option<u64>,
+    /// Where the caller waits for the records of the call.
+    pub(crate) pending: Option<&'a PendingRecords>,
 }
 
 impl<'a> EncryptionRequest<'a> {
@@ -142,6 +149,7 @@ impl<'a> EncryptionRequest<'a> {
             suite,
             random,
             payload_len: None,
+            pending: None,
         }
     }
 
@@ -149,6 +157,13 @@ impl<'a> EncryptionRequest<'a> {
     #[must_use]
     pub fn with_payload_len(mut self, payload_len: u64) -> Self {
         self.payload_len = Some(payload_len);
+        self
+    }
+
+    /// The same for a keyring whose answer does not go to the caller as it is: what it records, it
+    /// waits for itself.
+    pub(crate) fn recorded_at_once(mut self) -> Self {
+        self.pending = None;
         self
     }
 }
@@ -205,6 +220,8 @@ pub struct DecryptionRequest<'a> {
     /// Where they are not of the data key of a message but of a share of it: which one. They must
     /// be bound to it.
     pub share: Option<Share>,
+    /// Where the caller waits for the records of the call.
+    pub(crate) pending: Option<&'a PendingRecords>,
 }
 
 impl<'a> DecryptionRequest<'a> {
@@ -216,6 +233,7 @@ impl<'a> DecryptionRequest<'a> {
             suite,
             entries,
             share: None,
+            pending: None,
         }
     }
 
@@ -224,6 +242,21 @@ impl<'a> DecryptionRequest<'a> {
     pub fn with_share(mut self, share: Share) -> Self {
         self.share = Some(share);
         self
+    }
+
+    /// As [`EncryptionRequest::recorded_at_once`].
+    pub(crate) fn recorded_at_once(mut self) -> Self {
+        self.pending = None;
+        self
+    }
+
+    /// The same for `keyrings` of which the next is asked where one cannot record: that must be
+    /// known before the next is asked.
+    pub(crate) fn with_recourse(self, keyrings: usize) -> Self {
+        match keyrings {
+            0 | 1 => self,
+            _ => self.recorded_at_once(),
+        }
     }
 }
 

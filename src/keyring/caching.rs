@@ -155,7 +155,10 @@ impl Keyring for CachingKeyring {
             match store.look_to_seal(&wanted) {
                 Look::Found(key) => return Ok(key.materials()),
                 Look::Ask(asking) => {
-                    return asking.take(self.inside().encryption_materials(request));
+                    return asking.take(
+                        self.inside()
+                            .encryption_materials(request.recorded_at_once()),
+                    );
                 }
                 Look::Wait(flight) => {
                     if let Some(answer) = store.encryption.wait(&flight) {
@@ -176,7 +179,10 @@ impl Keyring for CachingKeyring {
             match store.look_to_open(&request) {
                 Look::Found(found) => return Ok(unwrapped(found)),
                 Look::Ask(asking) => {
-                    return asking.take(&request, self.inside().decryption_materials(request));
+                    let asked = self
+                        .inside()
+                        .decryption_materials(request.recorded_at_once());
+                    return asking.take(&request, asked);
                 }
                 Look::Wait(flight) => {
                     if let Some(answer) = store.decryption.wait(&flight) {
@@ -200,7 +206,10 @@ impl Keyring for CachingKeyring {
         match store.look_to_seal(&wanted) {
             Look::Found(key) => Some(Ok(key.materials())),
             Look::Ask(asking) => {
-                Some(asking.take(self.inside().try_encryption_materials(request)?))
+                let asked = self
+                    .inside()
+                    .try_encryption_materials(request.recorded_at_once())?;
+                Some(asking.take(asked))
             }
             Look::Wait(_) => None,
         }
@@ -219,7 +228,9 @@ impl Keyring for CachingKeyring {
         match store.look_to_open(&request) {
             Look::Found(found) => Some(Ok(unwrapped(found))),
             Look::Ask(asking) => {
-                let asked = self.inside().try_decryption_materials(request)?;
+                let asked = self
+                    .inside()
+                    .try_decryption_materials(request.recorded_at_once())?;
                 Some(asking.take(&request, asked))
             }
             Look::Wait(_) => None,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::report::{Subset, Trials};
 use super::{
     DecryptionRequest, EncryptionMaterials, EncryptionRequest, Keyring, Unwrapped,
@@ -80,12 +82,11 @@ impl DiscoveryKeyring {
             return Some(Ok(Unwrapped::NotMine));
         }
         let entries = passed.entries.as_entries();
-        let some = DecryptionRequest { entries, ..request };
+        let holds = |source: &&Arc<dyn Keyring>| entries.iter().any(|entry| source.holds(&entry));
+        let holding: SmallVec<[_; 8]> = self.sources.iter().filter(holds).collect();
+        let some = DecryptionRequest { entries, ..request }.with_recourse(holding.len());
         let mut trials = Trials::new(entries);
-        for source in &self.sources {
-            if !entries.iter().any(|entry| source.holds(&entry)) {
-                continue;
-            }
+        for source in holding {
             match ask(source, some)? {
                 Ok(Unwrapped::NotMine) => {}
                 Err(error) => trials.failed(source, error),

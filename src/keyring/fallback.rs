@@ -170,6 +170,7 @@ impl Keyring for FallbackKeyring {
         &self,
         request: EncryptionRequest<'_>,
     ) -> Result<EncryptionMaterials, Error> {
+        let request = request.recorded_at_once();
         let random = random_for_others(request.random)?;
         let (context, suite) = (request.context.clone(), request.suite);
         let payload_len = request.payload_len;
@@ -184,6 +185,7 @@ impl Keyring for FallbackKeyring {
     }
 
     fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
+        let request = request.recorded_at_once();
         let lanes = self.lanes.get();
         let holds = |lane: &&Arc<Lane>| {
             let mut entries = request.entries.iter();
@@ -220,7 +222,7 @@ impl Keyring for FallbackKeyring {
         let preferred = self.lanes.get().lanes.first()?;
         preferred
             .keyring()
-            .try_encryption_materials(request)
+            .try_encryption_materials(request.recorded_at_once())
             .filter(|answer| !matches!(answer, Err(error) if error.is_retryable()))
     }
 
@@ -228,6 +230,7 @@ impl Keyring for FallbackKeyring {
         &self,
         request: DecryptionRequest<'_>,
     ) -> Option<Result<Unwrapped, Error>> {
+        let request = request.recorded_at_once();
         for lane in &self.lanes.get().lanes {
             match lane.keyring().try_decryption_materials(request)? {
                 Ok(Unwrapped::NotMine) => {}

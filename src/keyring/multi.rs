@@ -156,7 +156,7 @@ impl MultiKeyring {
     fn open(
         &self,
         request: DecryptionRequest<'_>,
-        ask: impl Fn(&dyn Keyring) -> Option<Result<Unwrapped, Error>>,
+        ask: impl Fn(&dyn Keyring, DecryptionRequest<'_>) -> Option<Result<Unwrapped, Error>>,
     ) -> Option<Result<Unwrapped, Error>> {
         let mut holding: SmallVec<[(usize, &dyn Keyring); 8]> = self
             .keyrings()
@@ -169,9 +169,10 @@ impl MultiKeyring {
             })
             .collect();
         holding.sort_by_key(|(first, _)| *first);
+        let request = request.with_recourse(holding.len());
         let mut trials = Trials::new(request.entries);
         for (_, keyring) in holding {
-            match ask(keyring)? {
+            match ask(keyring, request)? {
                 Ok(Unwrapped::NotMine) => {}
                 Ok(done) => return Some(Ok(done)),
                 Err(error) => trials.failed(keyring, error),
@@ -204,7 +205,7 @@ impl Keyring for MultiKeyring {
     }
 
     fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
-        self.open(request, |keyring| {
+        self.open(request, |keyring, request| {
             Some(keyring.decryption_materials(request))
         })
         .unwrap_or(Ok(Unwrapped::NotMine))
@@ -225,7 +226,9 @@ impl Keyring for MultiKeyring {
         &self,
         request: DecryptionRequest<'_>,
     ) -> Option<Result<Unwrapped, Error>> {
-        self.open(request, |keyring| keyring.try_decryption_materials(request))
+        self.open(request, |keyring, request| {
+            keyring.try_decryption_materials(request)
+        })
     }
 
     fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {

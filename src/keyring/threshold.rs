@@ -219,7 +219,7 @@ impl ThresholdKeyring {
         let some = DecryptionRequest {
             entries,
             share: Some(wanted),
-            ..request
+            ..request.recorded_at_once()
         };
         let mut said = Trials::new(entries);
         for member in &self.members {

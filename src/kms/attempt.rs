@@ -8,6 +8,7 @@ use super::error::KmsError;
 use super::inner::Inner;
 use super::name::{KeySelector, Selected};
 use super::session::Session;
+use crate::audit::PendingRecords;
 use crate::format::{KeyId, KeyVersion};
 
 /// Who, what, and with which key.
@@ -18,6 +19,8 @@ pub(crate) struct Attempt<'a> {
     /// How the key was named; none for what is not about one key, and for due work.
     pub(super) selector: Option<KeySelector<'a>>,
     is_due: bool,
+    /// Where the caller waits for what is recorded.
+    pub(super) pending: Option<&'a PendingRecords>,
     /// For the audit trail.
     pub(super) told: Told,
 }
@@ -51,8 +54,15 @@ impl<'a> Attempt<'a> {
             asked,
             selector,
             is_due: false,
+            pending: None,
             told,
         }
+    }
+
+    /// Leaves its records to be waited for by the caller, if it does.
+    pub(super) fn leaving(mut self, pending: Option<&'a PendingRecords>) -> Self {
+        self.pending = pending;
+        self
     }
 
     /// What was decided before: nobody is asked whether it may be.

@@ -8,7 +8,9 @@ use super::KmsHandle;
 use super::error::KmsError;
 use super::name::{AliasName, KeySelector, Selected};
 use super::operation::Operation;
+use super::perform::Gate;
 use super::wrap::keys_of;
+use crate::audit::PendingRecords;
 use crate::context::EncryptionContext;
 use crate::error::Error;
 use crate::format::{KeyEntriesBuf, KeyEntry, KeyId};
@@ -104,13 +106,13 @@ impl KmsKeyring {
     }
 
     /// Whether a message under `key` is this keyring's to open.
-    fn is_mine(&self, key: KeyId, context: &EncryptionContext) -> Result<bool, KmsError> {
+    fn is_mine(&self, key: KeyId, request: &DecryptionRequest<'_>) -> Result<bool, KmsError> {
         let others = match &self.opens {
             Opens::Any => return Ok(true),
             Opens::These(keys) => keys.iter(),
         };
         for mine in self.key.iter().chain(others) {
-            if mine.names(&self.handle, key, context)? {
+            if mine.names(self.gate(request.pending), key, request.context)? {
                 return Ok(true);
             }
         }
@@ -137,9 +139,12 @@ impl KmsKeyring {
 
     fn seal(&self, request: EncryptionRequest<'_>) -> Result<EncryptionMaterials, Error> {
         let EncryptionRequest {
-            context, random, ..
+            context,
+            random,
+            pending,
+            ..
         } = request;
-        Ok(self.handle.gate().perform(
+        Ok(self.gate(pending).perform(
             Operation::GenerateDataKey,
             self.sealing_key()?,
             Some(context),
@@ -166,15 +171,15 @@ impl KmsKeyring {
         let context = request.context;
         let mut failed: SmallVec<[(KeyId, Error); 1]> = SmallVec::new();
         for key in keys_of(request.entries) {
-            if !self.is_mine(key, context)? {
+            if !self.is_mine(key, &request)? {
                 continue;
             }
-            let opened =
-                self.handle
-                    .gate()
-                    .perform(Operation::Decrypt, key.into(), Some(context), |key| {
-                        key.decryption_materials(request.entries, context, request.share)
-                    });
+            let opened = self.gate(request.pending).perform(
+                Operation::Decrypt,
+                key.into(),
+                Some(context),
+                |key| key.decryption_materials(request.entries, context, request.share),
+            );
             match opened {
                 Ok(Some((materials, _))) => return Ok(Unwrapped::Done(materials)),
                 Ok(None) => {}
@@ -195,18 +200,25 @@ impl KmsKeyring {
         trials.end()
     }
 
-    fn seals_at_once(&self) -> bool {
+    fn gate<'a>(&'a self, pending: Option<&'a PendingRecords>) -> Gate<'a> {
+        self.handle.gate().leaving(pending)
+    }
+
+    fn seals_at_once(&self, pending: Option<&PendingRecords>) -> bool {
         self.key
             .as_ref()
-            .is_none_or(|key| self.is_at_hand(key.as_selector()))
+            .is_none_or(|key| self.is_at_hand(key.as_selector(), pending))
     }
 
     /// Whether the KMS has a key at hand, so that using it asks neither the store nor a provider
-    /// that may block.
-    fn is_at_hand(&self, key: KeySelector<'_>) -> bool {
+    /// that may block, and waits for no record.
+    fn is_at_hand(&self, key: KeySelector<'_>, pending: Option<&PendingRecords>) -> bool {
         let kms = &self.handle.kms;
-        // A trail may block, and so may what is still to be read of policies and grants.
-        if kms.trail.is_some() || kms.cache().store_policy().is_none() {
+        if kms.trail.is_some() && pending.is_none() {
+            return false;
+        }
+        // What is still to be read of policies and grants may block too.
+        if kms.cache().store_policy().is_none() {
             return false;
         }
         kms.at_hand(key).is_some_and(|entry| {
@@ -239,7 +251,7 @@ impl Keyring for KmsKeyring {
         &self,
         request: EncryptionRequest<'_>,
     ) -> Option<Result<EncryptionMaterials, Error>> {
-        self.seals_at_once()
+        self.seals_at_once(request.pending)
             .then(|| self.encryption_materials(request))
     }
 
@@ -248,7 +260,7 @@ impl Keyring for KmsKeyring {
         request: DecryptionRequest<'_>,
     ) -> Option<Result<Unwrapped, Error>> {
         let mut keys = keys_of(request.entries);
-        keys.all(|key| self.is_at_hand(key.into()))
+        keys.all(|key| self.is_at_hand(key.into(), request.pending))
             .then(|| self.decryption_materials(request))
     }
 
@@ -257,7 +269,7 @@ impl Keyring for KmsKeyring {
     }
 
     fn wraps_at_once(&self) -> bool {
-        self.seals_at_once()
+        self.seals_at_once(None)
     }
 
     /// Asks the store where the key is named by an alias; if it does not answer, says yes.
@@ -297,17 +309,14 @@ impl OwnedSelector {
     /// Whether it names `key` now.
     fn names(
         &self,
-        handle: &KmsHandle,
+        gate: Gate<'_>,
         key: KeyId,
         context: &EncryptionContext,
     ) -> Result<bool, KmsError> {
         match self {
             Self::Id(id) => Ok(*id == key),
             Self::Alias(_) => {
-                let known =
-                    handle
-                        .gate()
-                        .resolve(Operation::Decrypt, self.as_selector(), context)?;
+                let known = gate.resolve(Operation::Decrypt, self.as_selector(), context)?;
                 Ok(known == key)
             }
         }

@@ -17,6 +17,7 @@ use super::operation::Operation;
 use super::record::KeyRecord;
 use super::session::Session;
 use super::usage::uncounted;
+use crate::audit::PendingRecords;
 use crate::context::EncryptionContext;
 use crate::format::{KeyId, KeyVersion};
 
@@ -25,6 +26,7 @@ use crate::format::{KeyId, KeyVersion};
 pub(crate) struct Gate<'a> {
     kms: &'a Inner,
     session: &'a Session,
+    pending: Option<&'a PendingRecords>,
 }
 
 /// A key that an operation may be done with.
@@ -36,7 +38,17 @@ pub(crate) struct AuthorisedKey<'a> {
 
 impl<'a> Gate<'a> {
     pub(super) fn new(kms: &'a Inner, session: &'a Session) -> Self {
-        Self { kms, session }
+        Self {
+            kms,
+            session,
+            pending: None,
+        }
+    }
+
+    /// Leaves records to be waited for by the caller of a keyring, if it does.
+    pub(super) fn leaving(mut self, pending: Option<&'a PendingRecords>) -> Self {
+        self.pending = pending;
+        self
     }
 
     /// Does something with a key: finds it, checks that it is fit for the operation in its state,
@@ -58,7 +70,7 @@ impl<'a> Gate<'a> {
         key: KeySelector<'_>,
         action: impl FnOnce(&AuthorisedKey<'_>) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
-        let attempt = Attempt::new(self.kms, self.session, &asked, Some(key));
+        let attempt = self.attempt(&asked, Some(key));
         self.pass(
             &attempt,
             || Ok(Some(self.kms.find(key)?)),
@@ -85,7 +97,7 @@ impl<'a> Gate<'a> {
         context: &EncryptionContext,
     ) -> Result<KeyId, KmsError> {
         let asked = Asked::new(operation).about(Some(context));
-        let attempt = Attempt::new(self.kms, self.session, &asked, Some(key));
+        let attempt = self.attempt(&asked, Some(key));
         self.kms.refresh()?;
         let found = match self.kms.find(key) {
             Ok(entry) if may_look(&attempt)? => Ok(entry.id()),
@@ -111,7 +123,7 @@ impl<'a> Gate<'a> {
         action: impl FnOnce(&Acting<'_>) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
         let asked = asked.into();
-        let attempt = Attempt::new(self.kms, self.session, &asked, None);
+        let attempt = self.attempt(&asked, None);
         self.pass(&attempt, || Ok(None), |acting, _| action(&acting))
     }
 
@@ -123,7 +135,7 @@ impl<'a> Gate<'a> {
         action: impl FnOnce(&Acting<'_>) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
         let asked = Asked::new(operation);
-        let attempt = Attempt::new(self.kms, self.session, &asked, None).due();
+        let attempt = self.attempt(&asked, None).due();
         attempt.told.key.set(Some(entry.id()));
         self.pass(
             &attempt,
@@ -139,12 +151,20 @@ impl<'a> Gate<'a> {
         action: impl FnOnce(&Acting<'_>) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
         let asked = Asked::new(operation);
-        let attempt = Attempt::new(self.kms, self.session, &asked, None).due();
+        let attempt = self.attempt(&asked, None).due();
         self.pass(&attempt, || Ok(None), |acting, _| action(&acting))
     }
 
+    fn attempt<'t>(&self, asked: &'t Asked<'t>, selector: Option<KeySelector<'t>>) -> Attempt<'t>
+    where
+        'a: 't,
+    {
+        Attempt::new(self.kms, self.session, asked, selector).leaving(self.pending)
+    }
+
     /// The one way to do anything: whether the principal may is decided, then the state of the key is
-    /// looked at, and what came of it is recorded before anything is given out.
+    /// looked at, and what came of it is recorded before anything is given out: by the gate, or by the caller who
+    /// waits for the record.
     fn pass<T>(
         &self,
         attempt: &Attempt<'_>,

@@ -1,6 +1,8 @@
 //! What the audit trail is told of what is done, and when.
 //!
-//! What only gives something out is recorded when it is done, and given out when it is recorded.
+//! What only gives something out is recorded when it is done, and given out when it is recorded. Who
+//! waits for that is the gate, which blocks, or the caller of a keyring that [says](crate::audit::PendingRecords)
+//! it does.
 //! What changes records is recorded with its first commit: in the same transaction where the trail
 //! can, and otherwise durably before it. If the change then fails, a second record of the same
 //! request says so. What cannot be recorded is not done.
@@ -16,7 +18,8 @@ use crate::clock::Timestamp;
 use crate::store::{Sequence, Transaction};
 
 impl Attempt<'_> {
-    /// Records what came of it, and gives it out.
+    /// Records what came of it, and gives it out: to a caller who waits for the record, before it is
+    /// durable.
     pub(super) fn conclude<T>(&self, done: Result<T, KmsError>) -> Result<T, KmsError> {
         let Some(trail) = &self.kms.trail else {
             return done;
@@ -63,7 +66,10 @@ impl Attempt<'_> {
         outcome: Outcome,
         error: Option<&'static str>,
     ) -> Result<(), AuditError> {
-        self.with_event(outcome, error, |event| trail.record(event).map(drop))?
+        self.with_event(outcome, error, |event| match self.pending {
+            Some(pending) => trail.submit(event).map(|record| pending.add(record)),
+            None => trail.record(event).map(drop),
+        })?
     }
 
     fn with_event<T>(

@@ -1,5 +1,6 @@
 use tokio::task::{spawn_blocking, yield_now};
 
+use crate::audit::PendingRecords;
 use crate::context::EncryptionContext;
 use crate::crypto::Rejected;
 use crate::envelope::body::BodyCipher;
@@ -11,6 +12,7 @@ use crate::error::Error;
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN};
 use crate::format::{Header, LimitExceeded, MAX_HEADER_LEN};
 use crate::keyring::DecryptionRequest;
+use crate::kms::KmsError;
 use crate::provider::ProviderError;
 use crate::secret::SecretBytes;
 
@@ -22,6 +24,12 @@ const CHUNKS_BETWEEN_YIELDS: usize = 16;
 /// While the data key is at hand, or a software provider wraps it, all runs in place; where a
 /// provider must be asked, the keyring is called on a blocking thread. Large payloads let other
 /// tasks run every 256 KiB.
+///
+/// Under a key of a [`Kms`](crate::Kms) with an audit trail, no thread waits for a record: thousands
+/// of operations share a write to the disk, and each goes on when its own record is durable, not
+/// before. If that fails, the audit error is all that it gives, whatever the KMS said. What a
+/// [`CachingKeyring`](crate::CachingKeyring) is to keep, and what a keyring asks for that goes on to
+/// another key where the first cannot record, is waited for on a blocking thread.
 ///
 /// Needs a Tokio runtime. Every future may be dropped at any await: its message is lost, and
 /// nothing else.
@@ -174,7 +182,7 @@ impl AsyncEnvelope {
         let envelope = self.envelope.clone();
         let front = header.get(..MAX_HEADER_LEN).unwrap_or(header).to_vec();
         let (context, change) = (context.clone(), change.clone());
-        off_the_runtime(move || envelope.rewrap_with(&front, &context, &change)).await
+        off_the_runtime(move || envelope.rewrap_with(&front, &context, &change)).await?
     }
 
     pub(super) async fn begin_sealing(
@@ -183,20 +191,25 @@ impl AsyncEnvelope {
         payload_len: Option<u64>,
     ) -> Result<Sealing, Error> {
         self.envelope.check(options)?;
-        let request = self
-            .envelope
-            .encryption_request(options.context, payload_len);
-        let at_hand = self.envelope.keyring().try_encryption_materials(request);
-        let materials = match at_hand {
+        let at_hand = Answer::recorded_in(|pending| {
+            let envelope = &self.envelope;
+            let mut request = envelope.encryption_request(options.context, payload_len);
+            request.pending = Some(pending);
+            envelope.keyring().try_encryption_materials(request)
+        });
+        let materials = match at_hand.when_durable().await? {
             Some(materials) => materials?,
             None => {
                 let envelope = self.envelope.clone();
                 let context = options.context.clone();
-                off_the_runtime(move || {
-                    let request = envelope.encryption_request(&context, payload_len);
-                    envelope.keyring().encryption_materials(request)
-                })
-                .await?
+                let asked = off_the_runtime(move || {
+                    Answer::recorded_in(|pending| {
+                        let mut request = envelope.encryption_request(&context, payload_len);
+                        request.pending = Some(pending);
+                        envelope.keyring().encryption_materials(request)
+                    })
+                });
+                asked.await?.when_durable().await??
             }
         };
         self.envelope.sealing(&materials, options)
@@ -211,35 +224,65 @@ impl AsyncEnvelope {
     ) -> Result<Opening, Error> {
         self.envelope.check(options)?;
         check_message(header)?;
-        let request = DecryptionRequest::new(options.context, header.suite(), header.entries());
-        let at_hand = self.envelope.keyring().try_decryption_materials(request);
-        let unwrapped = match at_hand {
+        let at_hand = Answer::recorded_in(|pending| {
+            let mut request =
+                DecryptionRequest::new(options.context, header.suite(), header.entries());
+            request.pending = Some(pending);
+            self.envelope.keyring().try_decryption_materials(request)
+        });
+        let unwrapped = match at_hand.when_durable().await? {
             Some(unwrapped) => unwrapped?,
             None => {
                 let envelope = self.envelope.clone();
                 let context = options.context.clone();
                 let front = front.get(..header.len()).unwrap_or_default().to_vec();
-                off_the_runtime(move || {
-                    let (header, _) = Header::parse(&front)?;
-                    let request =
-                        DecryptionRequest::new(&context, header.suite(), header.entries());
-                    envelope.keyring().decryption_materials(request)
-                })
-                .await?
+                let asked = off_the_runtime(move || {
+                    Answer::recorded_in(|pending| {
+                        let (header, _) = Header::parse(&front)?;
+                        let mut request =
+                            DecryptionRequest::new(&context, header.suite(), header.entries());
+                        request.pending = Some(pending);
+                        envelope.keyring().decryption_materials(request)
+                    })
+                });
+                asked.await?.when_durable().await??
             }
         };
         self.envelope.opening(header, unwrapped, options)
     }
 }
 
+/// What a keyring said, which nobody may know before it is on record.
+struct Answer<T> {
+    said: T,
+    pending: PendingRecords,
+}
+
+impl<T> Answer<T> {
+    /// Asks a keyring, which leaves its records to be waited for.
+    fn recorded_in(ask: impl FnOnce(&PendingRecords) -> T) -> Self {
+        let pending = PendingRecords::default();
+        Self {
+            said: ask(&pending),
+            pending,
+        }
+    }
+
+    /// Waits for the records. If one fails, that is all that there is to tell.
+    async fn when_durable(self) -> Result<T, Error> {
+        self.pending.durable().await.map_err(KmsError::from)?;
+        Ok(self.said)
+    }
+}
+
 /// Runs what may block on a thread for that.
 async fn off_the_runtime<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
-    spawn_blocking(work).await.unwrap_or_else(|failed| {
-        Err(Error::Provider(ProviderError::Unavailable {
+    spawn_blocking(work).await.map_err(|failed| {
+        Error::Provider(ProviderError::Unavailable {
             provider: "asked".to_owned(),
             source: failed.into(),
-        }))
+        })
     })
 }

@@ -60,12 +60,16 @@ impl KmsHandle {
 impl SubjectKeyring {
     fn seal(&self, request: EncryptionRequest<'_>) -> Result<EncryptionMaterials, KmsError> {
         let EncryptionRequest {
-            context, random, ..
+            context,
+            random,
+            pending,
+            ..
         } = request;
         let operation = Operation::GenerateDataKey;
         let key = self.key.as_selector();
         self.handle
             .gate()
+            .leaving(pending)
             .perform(operation, key, Some(context), |key| {
                 let subject = key.subject(&self.subject)?;
                 let data_key = FreshDataKey::generate(random)?;
@@ -106,9 +110,11 @@ impl SubjectKeyring {
             return Ok(Unwrapped::NotMine);
         }
         let key = self.key.as_selector();
-        self.handle
-            .gate()
-            .perform(Operation::Decrypt, key, Some(context), |key| {
+        self.handle.gate().leaving(request.pending).perform(
+            Operation::Decrypt,
+            key,
+            Some(context),
+            |key| {
                 let subject = key.subject(&self.subject)?;
                 let mut failed = None;
                 for (number, entry) in request.entries.iter().enumerate() {
@@ -135,7 +141,8 @@ impl SubjectKeyring {
                     }
                 }
                 failed.map_or(Ok(Unwrapped::NotMine), Err)
-            })
+            },
+        )
     }
 
     /// Why a subject has no key.
