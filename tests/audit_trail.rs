@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use audit::{builder, event, key, split};
-use waxseal::ManualClock;
 use waxseal::audit::{
     Appended, AuditError, AuditSink, AuditTrail, Batch, HeadStore, MemorySink, Tail, TrailHead,
     TrailId, TrailReader, Verification, verify,
 };
+use waxseal::{ManualClock, Timestamp};
 
 #[test]
 fn a_trail_needs_a_key_or_a_kms() {
@@ -51,12 +51,19 @@ fn checkpoints_come_after_lines_after_time_and_at_the_end() {
     clock.advance(Duration::from_secs(1));
     trail.record(&event("late", "svc")).unwrap();
     assert_eq!(kinds()[11..], [false, false, true]);
+    // Whatever the date does meanwhile.
+    clock.set_unix_time(Timestamp::MAX);
+    trail.record(&event("late date", "svc")).unwrap();
+    clock.set_unix_time(Timestamp::UNIX_EPOCH);
+    clock.advance(Duration::from_secs(60));
+    trail.record(&event("early date", "svc")).unwrap();
+    assert_eq!(kinds().split_off(14), [false, false, true]);
     trail.close().unwrap();
     trail.close().unwrap();
-    assert_eq!(kinds().len(), 14, "nothing was recorded since");
+    assert_eq!(kinds().len(), 17, "nothing was recorded since");
     trail.record(&event("last", "svc")).unwrap();
     drop(trail);
-    assert_eq!(kinds()[14..], [false, true]);
+    assert_eq!(kinds()[17..], [false, true]);
 }
 
 /// Heads in memory.

@@ -54,12 +54,19 @@ struct Inner {
 /// What is known of checkpoints in this process.
 #[derive(Default)]
 struct Checkpoints {
-    /// When the last was made, in milliseconds of the clock.
+    /// When the last was made, in milliseconds of the clock that does not follow the date.
     last: AtomicU64,
     /// Whether something was recorded since.
     stale: AtomicBool,
     /// Whether the head of the last is still to be saved.
     unsaved: AtomicBool,
+}
+
+impl Checkpoints {
+    fn made_at(&self, now: Duration) {
+        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.last.store(millis, Ordering::Relaxed);
+    }
 }
 
 /// What became of an event.
@@ -214,12 +221,13 @@ impl Inner {
         // The checkpoints of a batch are as old as its last record.
         let last = entries.last().map(|entry| entry.time);
         let time = last.unwrap_or_else(|| self.clock.unix_time());
-        let since = Timestamp::from_unix_millis(self.checkpoints.last.load(Ordering::Relaxed));
+        let since = Duration::from_millis(self.checkpoints.last.load(Ordering::Relaxed));
+        let passed = self.clock.now().saturating_sub(since);
         Batch {
             entries,
             rules: &self.rules,
             time,
-            checkpoint: checkpoint || time.saturating_since(since) >= self.checkpoint_interval,
+            checkpoint: checkpoint || passed >= self.checkpoint_interval,
         }
     }
 
@@ -238,9 +246,7 @@ impl Inner {
             .stale
             .store(!appended.checkpoint, Ordering::Relaxed);
         if appended.checkpoint {
-            checkpoints
-                .last
-                .store(time.as_unix_millis(), Ordering::Relaxed);
+            checkpoints.made_at(self.clock.now());
         }
         // So that no trail is taken for one of this writer that is not.
         let is_new = appended.first_record == Some(1);

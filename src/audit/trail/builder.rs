@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use super::group::Group;
@@ -178,8 +178,7 @@ impl AuditTrailBuilder {
             });
         }
         let checkpoints = Checkpoints::default();
-        let now = clock.unix_time().as_unix_millis();
-        checkpoints.last.store(now, Ordering::Relaxed);
+        checkpoints.made_at(clock.now());
         Ok(AuditTrail(Arc::new(Inner {
             sink,
             rules: ChainRules {
