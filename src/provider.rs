@@ -170,7 +170,8 @@ pub trait KeyProvider: fmt::Debug + Send + Sync {
         Err(unsupported(self, "give out public keys"))
     }
 
-    /// Makes the MAC of a message. Who has a MAC to verify makes it again and compares the two.
+    /// Makes the MAC of a message, as long as the key's [algorithm](KeySpec::mac_algorithm) says. Who
+    /// has a MAC to verify makes it again and compares the two.
     ///
     /// # Errors
     ///

@@ -7,13 +7,17 @@ mod common;
 mod custom_provider;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::kms::{DAY, World};
 use custom_provider::KeyService;
 use waxseal::format::{Header, KeyEntriesBuf};
 use waxseal::{
-    CreateKey, EncryptionContext, Envelope, EnvelopeEncryptor, Error, KeyReference, KeyState, Kms,
-    KmsError, KmsHandle, Mechanism, MessageOptions, RotationPolicy, WaitingPeriod, inspect,
+    Capabilities, CreateKey, CreateKeyRequest, DataKey, EncryptionContext, Envelope,
+    EnvelopeEncryptor, Error, KeyDescription, KeyHandle, KeyProvider, KeyReference, KeySpec,
+    KeyState, Kms, KmsError, KmsHandle, Mac, MacRequest, Mechanism, MessageOptions, ProviderError,
+    RotationPolicy, SoftwareKeyProvider, UnwrapRequest, WaitingPeriod, WrapRequest, WrappedKey,
+    inspect,
 };
 
 /// A KMS whose keys the service of the example makes. It wraps to 60 bytes.
@@ -153,4 +157,67 @@ fn a_key_of_software_is_named_as_before() {
     let wrapped = &inspect(&message.bytes).unwrap().wrapped_keys[0];
     assert_eq!((wrapped.tag, wrapped.mechanism), (2, None));
     assert_eq!(world.body(key.id)["versions"][0].get("mechanism"), None);
+}
+
+/// Makes MACs of as many bytes as it is told.
+#[derive(Debug)]
+struct OtherMacs(SoftwareKeyProvider, Arc<AtomicUsize>);
+
+impl KeyProvider for OtherMacs {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn create_key(&self, request: CreateKeyRequest<'_>) -> Result<KeyHandle, ProviderError> {
+        self.0.create_key(request)
+    }
+
+    fn destroy_key(&self, handle: &KeyHandle) -> Result<(), ProviderError> {
+        self.0.destroy_key(handle)
+    }
+
+    fn describe_key(&self, handle: &KeyHandle) -> Result<KeyDescription, ProviderError> {
+        self.0.describe_key(handle)
+    }
+
+    fn wrap_key(&self, request: WrapRequest<'_>) -> Result<WrappedKey, ProviderError> {
+        self.0.wrap_key(request)
+    }
+
+    fn unwrap_key(&self, request: UnwrapRequest<'_>) -> Result<DataKey, ProviderError> {
+        self.0.unwrap_key(request)
+    }
+
+    fn generate_mac(&self, _request: MacRequest<'_>) -> Result<Mac, ProviderError> {
+        Ok(Mac::from_bytes(&vec![7; self.1.load(Ordering::SeqCst)]))
+    }
+}
+
+#[test]
+fn a_mac_of_another_length_is_none() {
+    let len = Arc::new(AtomicUsize::new(32));
+    let provider = OtherMacs(SoftwareKeyProvider::generate().unwrap(), Arc::clone(&len));
+    let world = World::new();
+    let kms = Kms::open(world.store.clone(), provider).unwrap();
+    let kms = kms.as_principal("test");
+    let key = kms
+        .create_key(CreateKey::new().with_spec(KeySpec::Hmac256))
+        .unwrap();
+    assert_eq!(kms.generate_mac(&key, b"").unwrap().as_bytes(), [7; 32]);
+    for wrong in [0, 1, 31, 33, 64] {
+        len.store(wrong, Ordering::SeqCst);
+        let made = kms.generate_mac(&key, b"").map(drop);
+        let verified = kms.verify_mac(&key, b"", &vec![7; wrong]);
+        for refused in [made, verified] {
+            let is_outage = matches!(
+                refused,
+                Err(KmsError::Provider(ProviderError::Unavailable { .. }))
+            );
+            assert!(is_outage, "{wrong}: {refused:?}");
+        }
+    }
 }

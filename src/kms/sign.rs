@@ -7,8 +7,8 @@ use super::error::KmsError;
 use super::name::KeySelector;
 use super::operation::Operation;
 use super::perform::AuthorisedKey;
-use crate::crypto::{MessageInput, SigningAlgorithm};
-use crate::provider::{Mac, MacRequest, PublicKey, SignRequest, Signature};
+use crate::crypto::{MacAlgorithm, MessageInput, SigningAlgorithm};
+use crate::provider::{Mac, MacRequest, ProviderError, PublicKey, SignRequest, Signature};
 
 /// The longest message that is signed whole or has a MAC made, in bytes, as with AWS; of a longer
 /// one the digest is signed.
@@ -127,7 +127,22 @@ impl AuthorisedKey<'_> {
     fn mac(&self, message: &[u8]) -> Result<Mac, KmsError> {
         let version = self.primary()?;
         let request = MacRequest::new(version.handle(), message);
-        Ok(version.provider()?.generate_mac(request)?)
+        let provider = version.provider()?;
+        let mac = provider.generate_mac(request)?;
+        let len = self
+            .record()
+            .spec
+            .mac_algorithm()
+            .map(MacAlgorithm::mac_len);
+        if len == Some(mac.as_bytes().len()) {
+            return Ok(mac);
+        }
+        // One that is shorter is easily guessed, and an empty one is anybody's.
+        Err(ProviderError::Unavailable {
+            provider: provider.name().to_owned(),
+            source: "it gave a MAC of another length than the key's algorithm has".into(),
+        }
+        .into())
     }
 }
 
