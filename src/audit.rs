@@ -41,7 +41,7 @@
 //! | `keyId`, `keyVersion` | the key, and which version was used |
 //! | `requestParameters` | the alias that was given, the encryption context, and what else was asked for |
 //! | `outcome` | `allowed`, `denied` or `failed` |
-//! | `errorCode` | the kind of error |
+//! | `errorCode` | the [kind](crate::KmsError::kind) of error, or `Panicked` where a provider or a store panicked |
 //! | `decidedBy` | the statement or grant that decided |
 //! | `dryRun` | `true` where nothing was to be done |
 //! | `source` | where the call came from, as the application said |

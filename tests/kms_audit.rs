@@ -2,11 +2,12 @@
 
 mod common;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::{fmt, io};
 
-use common::kms::World;
+use common::kms::{Ledger, World};
 use common::kms_access::{ADMIN, Guarded, assert_denied, tenant};
 use common::kms_stores::{Again, Death, Interrupted, Mortal};
 use waxseal::audit::{
@@ -329,4 +330,39 @@ fn messages_under_a_cached_data_key_make_no_record_of_their_own() {
     let records = guarded.take_records();
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].action, "kms:GenerateDataKey");
+}
+
+#[test]
+fn an_operation_that_panics_is_recorded_and_the_kms_goes_on() {
+    let (world, ledger, sink) = (World::new(), Ledger::new("software"), MemorySink::new());
+    let kms = Kms::builder(world.store.clone())
+        .provider(ledger.clone())
+        .audit(AuditTrail::builder(sink.clone()))
+        .open()
+        .unwrap();
+    let kms = kms.as_principal(ADMIN);
+    let key = kms.create_key(CreateKey::new()).unwrap();
+    let sealed = kms.encrypt(&key, b"value", &tenant("acme")).unwrap().bytes;
+
+    let panics = |action: &dyn Fn()| {
+        ledger.set_panics(true);
+        let panicked = catch_unwind(AssertUnwindSafe(action)).is_err();
+        ledger.set_panics(false);
+        assert!(panicked);
+        let last = records(&sink).pop().unwrap();
+        assert_eq!(last.error.as_deref(), Some("Panicked"), "{last:?}");
+        assert_eq!(last.outcome, Outcome::Failed);
+        (last.action, last.key)
+    };
+    let decrypted = panics(&|| drop(kms.decrypt(&sealed, &tenant("acme"))));
+    assert_eq!(decrypted, ("kms:Decrypt".to_owned(), Some(key.id)));
+    let created = panics(&|| drop(kms.create_key(CreateKey::new())));
+    assert_eq!(created, ("kms:CreateKey".to_owned(), None));
+
+    let opened = kms.decrypt(&sealed, &tenant("acme")).unwrap();
+    assert_eq!(*opened.plaintext, *b"value");
+    kms.create_key(CreateKey::new()).unwrap();
+    let lines = sink.to_bytes();
+    kms.verify_audit_trail(TrailReader::bytes(&lines), &Verification::new())
+        .unwrap();
 }

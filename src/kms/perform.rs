@@ -173,8 +173,11 @@ impl<'a> Gate<'a> {
     ) -> Result<T, KmsError> {
         let observed = Observed::begin(attempt);
         let done = observed.during(|| {
-            let entered = self.enter(attempt, find);
-            attempt.conclude(entered.and_then(|entry| act(Acting::new(self.kms, attempt), entry)))
+            let done = attempt.watch(|| {
+                let entry = self.enter(attempt, find)?;
+                act(Acting::new(self.kms, attempt), entry)
+            });
+            attempt.conclude(done)
         });
         observed.end(attempt, &done);
         done

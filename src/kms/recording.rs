@@ -7,6 +7,8 @@
 //! can, and otherwise durably before it. If the change then fails, a second record of the same
 //! request says so. What cannot be recorded is not done.
 
+use std::panic::{self, AssertUnwindSafe};
+
 use super::asked::Parameters;
 use super::attempt::Attempt;
 use super::authority::{Basis, Verdict};
@@ -16,6 +18,9 @@ use crate::audit::{
 };
 use crate::clock::Timestamp;
 use crate::store::{Sequence, Transaction};
+
+/// The kind of error of what ended in a panic, a provider's for instance.
+const PANICKED: &str = "Panicked";
 
 impl Attempt<'_> {
     /// Records what came of it, and gives it out: to a caller who waits for the record, before it is
@@ -39,6 +44,20 @@ impl Attempt<'_> {
             Err(error) => Err(error.into()),
             Ok(()) => done,
         }
+    }
+
+    /// Does what is asked. If that panics, it is recorded, and the panic goes on.
+    pub(super) fn watch<T>(&self, act: impl FnOnce() -> T) -> T {
+        // What a panic left half changed is seen by nobody but those who catch it.
+        let panic = match panic::catch_unwind(AssertUnwindSafe(act)) {
+            Ok(done) => return done,
+            Err(panic) => panic,
+        };
+        if let Some(trail) = &self.kms.trail {
+            // Nothing is given out, recorded or not.
+            let _ = self.record(trail, Outcome::Failed, Some(PANICKED));
+        }
+        panic::resume_unwind(panic)
     }
 
     /// Commits what is to be changed, and records it with the first such commit.

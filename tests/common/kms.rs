@@ -160,6 +160,7 @@ pub struct Ledger {
     alive: Arc<Mutex<BTreeSet<Vec<u8>>>>,
     created: Arc<AtomicUsize>,
     outage: Arc<AtomicBool>,
+    panics: Arc<AtomicBool>,
 }
 
 impl Ledger {
@@ -170,6 +171,7 @@ impl Ledger {
             alive: Arc::default(),
             created: Arc::default(),
             outage: Arc::default(),
+            panics: Arc::default(),
         }
     }
 
@@ -186,7 +188,12 @@ impl Ledger {
         self.outage.store(outage, Ordering::SeqCst);
     }
 
+    pub fn set_panics(&self, panics: bool) {
+        self.panics.store(panics, Ordering::SeqCst);
+    }
+
     fn reach(&self) -> Result<&SoftwareKeyProvider, ProviderError> {
+        assert!(!self.panics.load(Ordering::SeqCst), "as it was told to");
         if self.outage.load(Ordering::SeqCst) {
             return Err(ProviderError::Unavailable {
                 provider: self.name.to_owned(),
