@@ -142,7 +142,8 @@ impl KmsHandle {
             .perform_on_store(asked, |kms| kms.list_retirable_grants(&principal, request))
     }
 
-    /// Takes a grant back. What was unwrapped under it stays unwrapped.
+    /// Takes a grant back. What was unwrapped under it stays unwrapped, and grants that its grantee
+    /// gave by it stay: [`list_grants`](Self::list_grants) tells who gave which.
     ///
     /// # Errors
     ///
