@@ -38,9 +38,9 @@ use crate::format::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Of a column in SQL, the first KiB is more than enough unless a message has ten wrapped keys or
-/// more: `SELECT substr(email, 1, 1024) FROM users`. What has its header cut off is counted as
-/// [cut](Self::cut), and read with more it would not be.
+/// Of a column in SQL, the first KiB is enough for ten wrapped keys, `SELECT substr(email, 1, 1024)
+/// FROM users`; a recipient of X-Wing takes 1.2 KiB for itself. What has its header cut off is
+/// counted as [cut](Self::cut), and an inventory with such is not [complete](Self::is_complete).
 #[derive(Debug, Clone)]
 pub struct Inventory {
     now: Timestamp,
@@ -203,10 +203,16 @@ impl Inventory {
         self.totals.unreadable
     }
 
-    /// Whether everything was read, and each key that is named was counted.
+    /// Whether everything was read, each header to its end, and each key that is named was counted.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.totals.unreadable == 0 && self.totals.uncounted == 0
+        let Totals {
+            unreadable,
+            uncounted,
+            cut,
+            ..
+        } = self.totals;
+        unreadable == 0 && uncounted == 0 && cut == 0
     }
 
     /// Messages and headers for records of a suite.

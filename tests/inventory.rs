@@ -59,7 +59,7 @@ fn messages_and_headers_are_counted_by_key_and_version() {
     assert_eq!(inventory.of_suite(Suite::ChaCha20Poly1305), 1);
     assert_eq!(inventory.of_suite(Suite::Aes256Gcm), 7);
     assert_eq!(inventory.ages().unknown, 8);
-    assert!(inventory.is_complete());
+    assert!(!inventory.is_complete(), "one is cut, under whatever key");
     let uses = |version| inventory.uses(key, KeyVersion::new(version));
     assert_eq!([1, 2, 3, 4, 5].map(uses), [1, 2, 3, 2, 0]);
     assert_eq!(inventory.uses(key, None), 8);
