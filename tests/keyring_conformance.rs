@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use common::kms::World;
 use common::probe::Probe;
+use waxseal::audit::{AuditTrail, MemorySink};
 use waxseal::testing::{keyring, keyrings};
 use waxseal::{
     CacheLimits, CachingKeyring, CreateKey, DiscoveryKeyring, FallbackKeyring, FallbackLimits,
-    KeyReference, Keyring, KmsKeyring, MultiKeyring, RootKey, SingleKeyring, ThresholdKeyring,
+    KeyReference, Keyring, Kms, KmsKeyring, MultiKeyring, RootKey, SingleKeyring, ThresholdKeyring,
 };
 #[cfg(feature = "recipients")]
 use waxseal::{RecipientAlgorithm, RecipientKeyring, RecipientOpener, RecipientPrivateKey};
@@ -27,7 +28,17 @@ fn blocking(byte: u8) -> Probe {
 }
 
 fn kms() -> KmsKeyring {
-    let handle = World::new().handle();
+    key_of(&World::new().open())
+}
+
+/// A key of a KMS that records what is done with it.
+fn audited() -> KmsKeyring {
+    let trail = AuditTrail::builder(MemorySink::new());
+    key_of(&World::new().builder().audit(trail).open().unwrap())
+}
+
+fn key_of(kms: &Kms) -> KmsKeyring {
+    let handle = kms.as_principal("test");
     let key = handle.create_key(CreateKey::new()).unwrap().id;
     handle.keyring(key).unwrap()
 }
@@ -72,6 +83,7 @@ fn each_alone() {
     keyring(any(single(1)));
     keyring(blocking(1));
     keyring(kms());
+    keyring(audited());
     keyring(caching(single(1)));
     keyring(caching(single(1)).with_limits(CacheLimits::default().with_max_entries(0)));
     keyring(multi());
@@ -111,13 +123,15 @@ fn around_threshold_keyrings() {
 
 #[test]
 fn around_keys_of_a_kms() {
-    keyring(caching(kms()));
-    keyring(MultiKeyring::new(kms()).with_key(single(1)));
-    keyring(MultiKeyring::new(single(1)).with_key(kms()).with_key(kms()));
-    keyring(FallbackKeyring::new(kms()).or(kms()));
-    let three = [any(kms()), any(caching(kms())), any(single(1))];
-    keyring(ThresholdKeyring::new(2, three).unwrap());
-    keyring(caching(MultiKeyring::new(kms()).with_key(threshold())));
+    for kms in [kms, audited] {
+        keyring(caching(kms()));
+        keyring(MultiKeyring::new(kms()).with_key(single(1)));
+        keyring(MultiKeyring::new(single(1)).with_key(kms()).with_key(kms()));
+        keyring(FallbackKeyring::new(kms()).or(kms()));
+        let three = [any(kms()), any(caching(kms())), any(single(1))];
+        keyring(ThresholdKeyring::new(2, three).unwrap());
+        keyring(caching(MultiKeyring::new(kms()).with_key(threshold())));
+    }
 }
 
 #[test]

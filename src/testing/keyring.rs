@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::PendingRecords;
 use crate::context::EncryptionContext;
 use crate::envelope::{Envelope, EnvelopeEncryptor, MessageOptions};
 use crate::error::Error;
@@ -45,6 +46,7 @@ pub fn keyrings(sealing: impl Keyring + 'static, opening: impl Keyring + 'static
         Pair::foreign_wrapped_keys_are_not_mine,
         Pair::foreign_wrapped_keys_do_no_harm,
         Pair::what_is_answered_at_once_is_the_same,
+        Pair::what_is_answered_before_it_is_recorded_is_the_same,
         Pair::many_threads_at_once,
     ] {
         test(&pair);
@@ -213,6 +215,29 @@ impl Pair {
                 panic!("not mine, when asked to answer at once");
             };
             assert!(answer.data_key() == sealed.data_key());
+        }
+    }
+
+    fn what_is_answered_before_it_is_recorded_is_the_same(&self) {
+        let context = context("acme");
+        let pending = PendingRecords::default();
+        let mut request = EncryptionRequest::new(&context, Suite::default(), &SystemRandom);
+        request.pending = Some(&pending);
+        let sealed = match self.sealing.try_encryption_materials(request) {
+            Some(sealed) => sealed.unwrap(),
+            None => self.sealing.encryption_materials(request).unwrap(),
+        };
+        let mut request = DecryptionRequest::new(&context, Suite::default(), sealed.entries());
+        request.pending = Some(&pending);
+        let at_once = self.opening.try_decryption_materials(request);
+        for opened in at_once
+            .into_iter()
+            .chain([self.opening.decryption_materials(request)])
+        {
+            let Unwrapped::Done(opened) = opened.unwrap() else {
+                panic!("not mine, when the caller waits for records");
+            };
+            assert!(opened.data_key() == sealed.data_key(), "another data key");
         }
     }
 

@@ -7,7 +7,6 @@
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::Inner;
@@ -33,8 +32,8 @@ pub(super) struct Group {
 struct Gathered {
     entries: Vec<Entry>,
     round: Arc<Round>,
-    /// The threads that wait for the round, each of which can lead.
-    threads: Vec<Thread>,
+    /// How many threads wait for the round, each of which can lead.
+    threads: usize,
     /// Whether somebody writes, or is about to.
     is_led: bool,
     /// How many came the last time: so many are likely to come again.
@@ -47,7 +46,6 @@ struct Gathered {
 struct Taken {
     entries: Vec<Entry>,
     round: Arc<Round>,
-    threads: Vec<Thread>,
 }
 
 impl Group {
@@ -56,7 +54,7 @@ impl Group {
             gathered: Mutex::new(Gathered {
                 entries: Vec::new(),
                 round: Arc::default(),
-                threads: Vec::new(),
+                threads: 0,
                 is_led: false,
                 expected: 1,
                 last_write: Duration::ZERO,
@@ -77,7 +75,7 @@ impl Group {
         let mut gathered = lock(&self.gathered);
         let index = self.add(&mut gathered, entry);
         let appended = if mem::replace(&mut gathered.is_led, true) {
-            gathered.threads.push(thread::current());
+            gathered.threads += 1;
             let round = Arc::clone(&gathered.round);
             drop(gathered);
             match round.wait() {
@@ -140,13 +138,12 @@ impl Group {
         trail: &Arc<Inner>,
     ) -> Result<Appended, AuditError> {
         let written = self.take(gathered).write(trail);
-        if let Some(mut gathered) = self.after(&written) {
-            let next = gathered.threads.pop();
-            let round = Arc::clone(&gathered.round);
-            drop(gathered);
-            match next {
-                Some(thread) => round.let_lead(&thread),
-                None => self.have_led(trail),
+        if let Some(gathered) = self.after(&written) {
+            if gathered.threads > 0 {
+                gathered.round.let_lead();
+            } else {
+                drop(gathered);
+                self.have_led(trail);
             }
         }
         written.tell()
@@ -155,10 +152,10 @@ impl Group {
     fn take(&self, gathered: MutexGuard<'_, Gathered>) -> Taken {
         let mut gathered = self.await_others(gathered);
         gathered.expected = gathered.entries.len();
+        gathered.threads = 0;
         Taken {
             entries: mem::take(&mut gathered.entries),
             round: mem::take(&mut gathered.round),
-            threads: mem::take(&mut gathered.threads),
         }
     }
 
@@ -198,7 +195,7 @@ impl Taken {
     fn write(self, trail: &Inner) -> Written {
         let begun = Instant::now();
         let done = catch_unwind(AssertUnwindSafe(|| trail.append(&self.entries)));
-        Written::new(self.round, self.threads, done, begun.elapsed())
+        Written::new(self.round, done, begun.elapsed())
     }
 }
 

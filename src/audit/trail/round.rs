@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::mem;
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::thread::{self, Thread, ThreadId};
+use std::thread;
 use std::time::Duration;
 
 use crate::audit::batch::Appended;
@@ -15,12 +15,18 @@ use crate::fork::ForkGuard;
 /// What came of it, for those who wait.
 pub(super) struct Round {
     done: OnceLock<Done>,
-    /// The thread, of those that wait, that is to lead.
-    leader: OnceLock<ThreadId>,
-    /// The tasks that wait.
-    tasks: Mutex<Vec<Waker>>,
+    waiting: Mutex<Waiting>,
+    /// Wakes the threads that wait.
+    changed: Condvar,
     /// None where forks cannot be noticed.
     guard: Option<ForkGuard>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Whether one of the threads is to lead.
+    is_leaderless: bool,
+    tasks: Vec<Waker>,
 }
 
 type Done = Result<Appended, AuditError>;
@@ -29,8 +35,8 @@ impl Default for Round {
     fn default() -> Self {
         Self {
             done: OnceLock::new(),
-            leader: OnceLock::new(),
-            tasks: Mutex::default(),
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
             guard: Some(ForkGuard::new()).filter(|guard| !guard.is_forked()),
         }
     }
@@ -39,21 +45,25 @@ impl Default for Round {
 impl Round {
     /// Waits until the write is done; nothing if the caller is to do it.
     pub(super) fn wait(&self) -> Option<Done> {
+        let mut waiting = self.lock();
         loop {
             if let Some(done) = self.done.get() {
                 return Some(done.clone());
             }
-            if self.leader.get() == Some(&thread::current().id()) {
+            if mem::take(&mut waiting.is_leaderless) {
                 return None;
             }
-            thread::park();
+            waiting = self
+                .changed
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Lets one of the threads that wait do it.
-    pub(super) fn let_lead(&self, thread: &Thread) {
-        self.leader.get_or_init(|| thread.id());
-        thread.unpark();
+    pub(super) fn let_lead(&self) {
+        self.lock().is_leaderless = true;
+        self.changed.notify_one();
     }
 
     /// As [`wait`](Self::wait), for a task. `place` is where its waker is kept.
@@ -66,8 +76,8 @@ impl Round {
         if let Some(done) = self.done.get() {
             return Poll::Ready(done.clone());
         }
-        let mut tasks = self.tasks();
-        // Who is told looks for tasks when it is done, and not before.
+        let tasks = &mut self.lock().tasks;
+        // Tasks are looked for when it is done, and not before.
         if let Some(done) = self.done.get() {
             return Poll::Ready(done.clone());
         }
@@ -88,19 +98,19 @@ impl Round {
 
     fn tell(&self, done: Done) {
         self.done.get_or_init(|| done);
-        let tasks = mem::take(&mut *self.tasks());
+        let tasks = mem::take(&mut self.lock().tasks);
+        self.changed.notify_all();
         tasks.into_iter().for_each(Waker::wake);
     }
 
-    fn tasks(&self) -> MutexGuard<'_, Vec<Waker>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A write that is done, well or not. Dropped, it tells those who wait.
 pub(super) struct Written {
     round: Arc<Round>,
-    threads: Vec<Thread>,
     done: Done,
     /// What the sink panicked with.
     panic: Option<Box<dyn Any + Send>>,
@@ -108,12 +118,7 @@ pub(super) struct Written {
 }
 
 impl Written {
-    pub(super) fn new(
-        round: Arc<Round>,
-        threads: Vec<Thread>,
-        done: thread::Result<Done>,
-        took: Duration,
-    ) -> Self {
+    pub(super) fn new(round: Arc<Round>, done: thread::Result<Done>, took: Duration) -> Self {
         let (done, panic) = match done {
             Ok(done) => (done, None),
             Err(panic) => {
@@ -124,7 +129,6 @@ impl Written {
         };
         Self {
             round,
-            threads,
             done,
             panic,
             took,
@@ -145,6 +149,5 @@ impl Written {
 impl Drop for Written {
     fn drop(&mut self) {
         self.round.tell(self.done.clone());
-        self.threads.iter().for_each(Thread::unpark);
     }
 }
