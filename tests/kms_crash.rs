@@ -7,7 +7,8 @@ use common::kms_stores::{Death, Mortal};
 use waxseal::store::Collection;
 use waxseal::store::ScanRequest;
 use waxseal::{
-    CreateKey, KeyId, KeyStore, KmsError, KmsHandle, ListKeys, RotationPolicy, WaitingPeriod,
+    CreateKey, EncryptionContext, Envelope, EnvelopeEncryptor, KeyId, KeyStore, KmsError,
+    KmsHandle, ListKeys, RotationPolicy, WaitingPeriod,
 };
 
 /// The whole life of two keys; stops at the first error, with what was acknowledged until then.
@@ -105,4 +106,111 @@ fn go_on(world: &World, acknowledged: &[KeyId], death: Death) {
 fn key_records(world: &World) -> usize {
     let all = ScanRequest::new(Collection::KEYS, usize::MAX);
     world.store.scan(all).unwrap().len()
+}
+
+const SUBJECT: &str = "person:1";
+
+fn subject_envelope(kms: &KmsHandle, key: KeyId) -> Envelope {
+    Envelope::new(kms.subject_keyring(key, SUBJECT).unwrap())
+}
+
+fn begun_erasures(world: &World) -> usize {
+    let all = ScanRequest::new(Collection::ERASURES, usize::MAX);
+    world.store.scan(all).unwrap().len()
+}
+
+#[test]
+fn an_erasure_of_a_subject_that_is_cut_off_is_finished_by_a_tick() {
+    let context = EncryptionContext::empty();
+    let mut cut_off = 0;
+    for commit in 0.. {
+        let mut survived = true;
+        for committed in [false, true] {
+            let world = World::new();
+            let kms = world.handle();
+            let key = kms.create_key(CreateKey::new()).unwrap().id;
+            let subject = kms.create_subject(key, SUBJECT).unwrap();
+            let message = subject_envelope(&kms, key).encrypt(b"x", &context).unwrap();
+            let store = Mortal::new(&world);
+            let mortal = world.builder_over(store.clone()).open().unwrap();
+            let death = Death { commit, committed };
+            store.die(death);
+            let erased = mortal.as_principal("mortal").erase_subject(key, SUBJECT);
+            assert_eq!(erased.is_err(), store.is_dead());
+            drop(mortal);
+            survived &= !store.is_dead();
+            world.provider.set_outage(false);
+
+            let is_erased = kms.describe_subject(key, SUBJECT).unwrap().id.is_none();
+            let begun = begun_erasures(&world);
+            cut_off += begun;
+            let expected = vec![(key, subject); begun];
+            // One that dies while it finishes it, and one that does not.
+            let next = Mortal::new(&world);
+            let mortal = world.builder_over(next.clone()).open().unwrap();
+            next.die(Death {
+                commit: 0,
+                committed,
+            });
+            let report = mortal.as_principal("mortal").tick().unwrap();
+            assert_eq!((report.failures.len(), next.is_dead()), (begun, begun == 1));
+            world.provider.set_outage(false);
+            let last = Mortal::over(&world.store);
+            let kms = world.builder_over(last.clone()).open().unwrap();
+            let kms = kms.as_principal("test");
+            let report = kms.tick().unwrap();
+            assert!(report.failures.is_empty(), "{death:?}: {report:?}");
+            let is_left = begun == 1 && !committed;
+            assert_eq!(
+                report.erased_subjects,
+                if is_left { expected } else { Vec::new() }
+            );
+            assert_eq!(
+                next.take_erasures() + last.take_erasures(),
+                begun + usize::from(is_left)
+            );
+            assert_eq!(begun_erasures(&world), 0);
+            assert!(kms.tick().unwrap().is_empty());
+
+            let opened = subject_envelope(&kms, key).decrypt(&message, &context);
+            assert_eq!(opened.is_err(), is_erased, "{death:?}");
+            let proof = kms.erase_subject(key, SUBJECT).unwrap();
+            kms.verify_erasure(&proof, Some(SUBJECT)).unwrap();
+            assert_eq!(proof.by, if is_erased { "mortal" } else { "test" });
+            assert_eq!(begun_erasures(&world), 0);
+        }
+        if survived {
+            break;
+        }
+    }
+    assert_eq!(cut_off, 2, "after the first commit, and before the second");
+}
+
+/// Whatever has become of the KMS key meanwhile.
+#[test]
+fn an_erasure_is_finished_under_a_key_that_is_deleted() {
+    let world = World::new();
+    let kms = world.handle();
+    let key = kms.create_key(CreateKey::new()).unwrap().id;
+    let subject = kms.create_subject(key, SUBJECT).unwrap();
+    kms.schedule_deletion_even_if_used(key, WaitingPeriod::days(7).unwrap())
+        .unwrap();
+    let store = Mortal::new(&world);
+    let mortal = world.builder_over(store.clone()).open().unwrap();
+    store.die(Death {
+        commit: 1,
+        committed: false,
+    });
+    mortal
+        .as_principal("mortal")
+        .erase_subject(key, SUBJECT)
+        .unwrap_err();
+    world.provider.set_outage(false);
+    world.clock.advance(8 * DAY);
+    let report = kms.tick().unwrap();
+    assert_eq!(
+        (report.deleted, report.erased_subjects),
+        (vec![key], vec![(key, subject)])
+    );
+    assert!(kms.tick().unwrap().is_empty());
 }

@@ -10,7 +10,7 @@ use super::error::KmsError;
 use super::grant::{GrantRecord, KeyGrants};
 use super::name::AliasName;
 use super::record::KeyRecord;
-use super::subject::SubjectRecord;
+use super::subject::{ErasureRecord, SubjectRecord};
 use crate::audit::ChangeError;
 use crate::format::KeyId;
 use crate::provider::{KeyHandle, KeyProvider};
@@ -128,6 +128,20 @@ impl<'k> Unit<'k> {
         let bytes = self.kms.store_key.codec.encode(&address, record);
         self.subjects.push(address.id.clone());
         self.transaction = self.transaction.put(address, expected, bytes);
+        self
+    }
+
+    /// Notes that the erasure of a subject has begun.
+    pub(super) fn begin_erasure(mut self, erasure: &ErasureRecord) -> Self {
+        let address = erasure.address();
+        let bytes = self.kms.store_key.codec.encode(&address, erasure);
+        self.transaction = self.transaction.put(address, Expected::Absent, bytes);
+        self
+    }
+
+    /// Takes the note of an erasure away.
+    pub(super) fn end_erasure(mut self, erasure: &ErasureRecord, revision: Revision) -> Self {
+        self.transaction = self.transaction.delete(erasure.address(), revision);
         self
     }
 

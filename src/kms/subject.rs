@@ -5,19 +5,20 @@
 //! one record of the store and nowhere else: whoever erases that has erased what was sealed under it.
 
 mod cached;
+mod erasure;
 mod keyring;
 mod proof;
 mod record;
 mod rewrap;
 
 pub(super) use self::cached::SubjectKey;
+pub(super) use self::erasure::ErasureRecord;
 pub use self::keyring::SubjectKeyring;
 pub use self::proof::ErasureProof;
 pub(super) use self::record::SubjectRecord;
-use self::record::{Erased, Live, MAX_ERASURES};
+use self::record::{Live, MAX_ERASURES};
 pub use self::rewrap::SubjectRewrapReport;
 use super::KmsHandle;
-use super::acting::Acting;
 use super::commit::{MAX_ATTEMPTS, Unit, conflict};
 use super::error::KmsError;
 use super::name::KeySelector;
@@ -108,7 +109,8 @@ impl KmsHandle {
     ///
     /// As [`describe_key`](Self::describe_key), [`KmsError::NoSubject`], and
     /// [`KmsError::InvalidName`] for the subject. After [`KmsError::Store`] the record may be
-    /// destroyed and old bytes of it still be in the store's files: call it again.
+    /// destroyed and old bytes of it still be in the store's files: call it again, or let
+    /// [`tick`](Self::tick) finish it.
     pub fn erase_subject<'k>(
         &self,
         key: impl Into<KeySelector<'k>>,
@@ -172,38 +174,6 @@ impl AuthorisedKey<'_> {
             version: primary.number(),
             seed: StoredBytes::new(wrapped.as_bytes()),
         })
-    }
-}
-
-impl Acting<'_> {
-    /// Marks a seed as erased, then lets the store erase what it may have kept of it, then says that
-    /// this is done.
-    fn erase_subject(
-        &self,
-        key: KeyId,
-        name: &str,
-        now: Timestamp,
-        by: &str,
-    ) -> Result<Erased, KmsError> {
-        let address = self.subject_address(key, name);
-        for _ in 0..MAX_ATTEMPTS {
-            let (mut record, revision) = self.read_subject(key, name)?;
-            if let Some(live) = record.live.take() {
-                record.erased.push(live.erased(now, by));
-                record.erase = true;
-            } else if record.erase {
-                self.store.erase_replaced()?;
-                record.erase = false;
-            } else {
-                let last = record.erased.pop();
-                return last.ok_or_else(|| self.no_subject(key));
-            }
-            let expected = Expected::Revision(revision);
-            Unit::new(self)
-                .put_subject(address.clone(), expected, &record)
-                .commit()?;
-        }
-        Err(conflict(address))
     }
 }
 

@@ -18,6 +18,7 @@ use super::operation::Operation;
 use super::perform::Gate;
 use super::record::{Due, KeyRecord};
 use super::rotation::Rotated;
+use super::subject::ErasureRecord;
 use crate::clock::Timestamp;
 use crate::format::{KeyId, KeyVersion};
 
@@ -37,6 +38,9 @@ pub struct TickReport {
     /// Versions of which the last trace was destroyed, after a crash or a failure had kept
     /// [`destroy_version`](KmsHandle::destroy_version) from it.
     pub destroyed: Vec<(KeyId, KeyVersion)>,
+    /// Keys of subjects of which the last trace was erased, after a crash or a failure had kept
+    /// [`erase_subject`](KmsHandle::erase_subject) from it: the KMS key, and the subject's id.
+    pub erased_subjects: Vec<(KeyId, KeyId)>,
     /// Grants whose time was over, and that are gone.
     pub ended_grants: Vec<(KeyId, GrantId)>,
     /// What could not be done. The next tick tries again.
@@ -62,6 +66,7 @@ impl TickReport {
             && self.deleted.is_empty()
             && self.expired.is_empty()
             && self.destroyed.is_empty()
+            && self.erased_subjects.is_empty()
             && self.ended_grants.is_empty()
             && self.failures.is_empty()
     }
@@ -69,7 +74,7 @@ impl TickReport {
 
 impl KmsHandle {
     /// Does all work that is due: rotations, promotions, deletions, expiry of imported material and of
-    /// grants; and adds to the store what this process has counted of wraps.
+    /// grants; finishes erasures of subjects that were cut off; and adds to the store what this process has counted of wraps.
     ///
     /// Call it now and then: work is done late by as much as it is called late. Several processes
     /// may call it at once; each piece of work is done once. The first call in a process reads all
@@ -86,12 +91,36 @@ impl KmsHandle {
         let mut report = TickReport::default();
         self.kms.flush_usage(&mut report);
         let now = self.kms.date();
+        let erasures = self.kms.begun_erasures()?;
         for key in self.kms.schedule.get().due(&self.kms, now)? {
             if let Err(error) = self.work_on(key, now, &mut report) {
                 report.failures.push(TickFailure { key, error });
             }
         }
+        for erasure in erasures {
+            if let Err(error) = self.finish_erasure(&erasure, &mut report) {
+                let key = erasure.key;
+                report.failures.push(TickFailure { key, error });
+            }
+        }
         Ok(report)
+    }
+
+    fn finish_erasure(
+        &self,
+        erasure: &ErasureRecord,
+        report: &mut TickReport,
+    ) -> Result<(), KmsError> {
+        let session = self.session.of_due_work();
+        let key = self.kms.read_key(erasure.key)?;
+        let is_finished =
+            Gate::new(&self.kms, &session).perform_due(Operation::EraseSubject, &key, |kms| {
+                kms.finish_erasure(erasure)
+            })?;
+        if is_finished {
+            report.erased_subjects.push((erasure.key, erasure.subject));
+        }
+        Ok(())
     }
 
     /// Does all that is due on a key.

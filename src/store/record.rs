@@ -32,6 +32,8 @@ impl Collection {
 
     /// Subjects and their seeds, by a digest of their names.
     pub const SUBJECTS: Self = Self::known(b"subjects");
+    /// Erasures of subjects that are not finished, by key id and subject id.
+    pub const ERASURES: Self = Self::known(b"erasures");
 
     /// Takes a name.
     ///

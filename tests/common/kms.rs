@@ -81,6 +81,7 @@ impl World {
             Collection::GRANTS,
             Collection::POLICIES,
             Collection::SUBJECTS,
+            Collection::ERASURES,
         ] {
             let all = ScanRequest::new(collection, usize::MAX);
             for (id, record) in self.store.scan(all).unwrap() {

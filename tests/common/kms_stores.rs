@@ -24,6 +24,7 @@ pub struct Mortal {
 struct Life {
     reads: usize,
     commits: usize,
+    erasures: usize,
     dies: Option<Death>,
     dead: bool,
 }
@@ -64,6 +65,11 @@ impl Mortal {
     /// How often it was read from since this was last asked.
     pub fn take_reads(&self) -> usize {
         std::mem::take(&mut self.state.lock().unwrap().reads)
+    }
+
+    /// How often it was told to erase what was replaced since this was last asked.
+    pub fn take_erasures(&self) -> usize {
+        std::mem::take(&mut self.state.lock().unwrap().erasures)
     }
 
     fn read(&self) -> Result<&MemoryKeyStore, StoreError> {
@@ -127,7 +133,9 @@ impl KeyStore for Mortal {
     }
 
     fn erase_replaced(&self) -> Result<(), StoreError> {
-        self.read()?.erase_replaced()
+        self.read()?.erase_replaced()?;
+        self.state.lock().unwrap().erasures += 1;
+        Ok(())
     }
 
     fn read_log(&self, from: u64, limit: usize) -> Result<LogPage, StoreError> {

@@ -27,9 +27,6 @@ pub(crate) struct SubjectRecord {
     pub(in crate::kms) live: Option<Live>,
     /// The oldest first.
     pub(super) erased: Vec<Erased>,
-    /// Whether the store may have kept a seed that was here.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) erase: bool,
 }
 
 /// The key that a subject has.
@@ -62,7 +59,6 @@ impl SubjectRecord {
             key,
             live: None,
             erased: Vec::new(),
-            erase: false,
         }
     }
 
