@@ -99,6 +99,46 @@ fn many_callers_wait_for_one_timeout_at_the_most() {
     probes[0].let_go();
 }
 
+/// Within the limits that there are unless others are told: a second for each keyring.
+#[test]
+fn thirty_seconds_of_a_provider_are_one_second_of_its_callers() {
+    const HANGS: Duration = Duration::from_secs(30);
+    let bound = FallbackLimits::default().timeout;
+    for is_cached in [false, true] {
+        let probes = probes();
+        let fallback = FallbackKeyring::new(probes[0].clone()).or(probes[1].clone());
+        let envelope = if is_cached {
+            Envelope::new(CachingKeyring::new(fallback.clone()))
+        } else {
+            Envelope::new(fallback.clone())
+        };
+        let near = Envelope::new(probes[0].clone());
+        let message = near.encrypt(b"payload", &context()).unwrap();
+        let waits = |call: &dyn Fn()| {
+            let start = Instant::now();
+            call();
+            start.elapsed()
+        };
+
+        probes[0].hang_for(HANGS);
+        let seal = || assert_eq!(sealed_by(&envelope, &probes).unwrap(), 1);
+        let waited = thread::scope(|scope| {
+            let callers: Vec<_> = (0..64).map(|_| scope.spawn(|| waits(&seal))).collect();
+            let waited = callers.into_iter().map(|caller| caller.join().unwrap());
+            waited.max().unwrap()
+        });
+        assert!(waited >= bound && waited < ONE_TIMEOUT, "{waited:?}");
+        assert_eq!(fallback.put_aside(), [0]);
+        let calls = probes[0].calls();
+        // Who comes now does not wait for it, and who asks what only it can open is told so.
+        let open = || assert!(envelope.decrypt(&message, &context()).is_err());
+        let waited = waits(&|| (0..10).for_each(|_| seal())) + waits(&open);
+        assert!(waited < ONE_TIMEOUT, "{waited:?}");
+        assert_eq!(probes[0].calls(), calls, "nobody asks");
+        probes[0].let_go();
+    }
+}
+
 #[test]
 fn outages_are_tried_again_and_then_put_aside() {
     let probes = probes();

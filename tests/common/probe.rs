@@ -21,7 +21,8 @@ pub struct Probe {
 #[derive(Debug, Default)]
 struct State {
     calls: usize,
-    held_up: bool,
+    /// For how long at the most.
+    held_up: Option<Duration>,
     fault: Option<Fault>,
 }
 
@@ -65,11 +66,16 @@ impl Probe {
 
     /// Holds up what is asked from now on, until it is [let go](Self::let_go).
     pub fn hold_up(&self) {
-        self.state.0.lock().unwrap().held_up = true;
+        self.hang_for(Duration::MAX);
+    }
+
+    /// As [`hold_up`](Self::hold_up), each call for so long at the most.
+    pub fn hang_for(&self, time: Duration) {
+        self.state.0.lock().unwrap().held_up = Some(time);
     }
 
     pub fn let_go(&self) {
-        self.state.0.lock().unwrap().held_up = false;
+        self.state.0.lock().unwrap().held_up = None;
         self.state.1.notify_all();
     }
 
@@ -85,8 +91,9 @@ impl Probe {
         let (state, changed) = &*self.state;
         let mut state = state.lock().unwrap();
         state.calls += 1;
-        while state.held_up {
-            state = changed.wait(state).unwrap();
+        if let Some(time) = state.held_up {
+            let held_up = |state: &mut State| state.held_up.is_some();
+            (state, _) = changed.wait_timeout_while(state, time, held_up).unwrap();
         }
         let fault = state.fault;
         drop(state);
