@@ -2,9 +2,13 @@
 
 mod common;
 
+use std::io::{Read, Write};
+
 use waxseal::kms::Operation;
 use waxseal::kms::policy::{Decision, GivenValues, Policy, Request, Resource};
-use waxseal::{EncryptionContext, EnvelopeEncryptor, KeyId, MessageOptions};
+use waxseal::{
+    DecryptReader, EncryptWriter, EncryptionContext, EnvelopeEncryptor, KeyId, MessageOptions,
+};
 
 #[test]
 fn sealing_and_opening_into_a_buffer_allocates_nothing() {
@@ -94,3 +98,47 @@ fn asking_a_policy_allocates_nothing() {
         Decision::NoMatch { closest: Some(_) }
     ));
 }
+
+/// Terabytes go through what is allocated at the beginning.
+#[test]
+fn streams_allocate_when_they_begin_and_never_again() {
+    const PIECE: usize = 100_000;
+    const PIECES: usize = 200;
+    let (envelope, context) = (common::envelope(), EncryptionContext::empty());
+    let options = MessageOptions::new(&context);
+    let mut piece = vec![7; PIECE];
+
+    let mut sealed = Vec::with_capacity(PIECE * (PIECES + 10));
+    let mut writer = None;
+    let begun = allocation_counter::measure(|| {
+        writer = Some(EncryptWriter::new(&envelope, &mut sealed, options).unwrap());
+        writer.as_mut().unwrap().write_all(&piece).unwrap();
+    });
+    let mut writer = writer.unwrap();
+    let went_on = allocation_counter::measure(|| {
+        for _ in 1..PIECES {
+            writer.write_all(&piece).unwrap();
+        }
+    });
+    writer.finish().unwrap();
+    assert_eq!(went_on.count_total, 0, "writing");
+    assert!(begun.bytes_max <= STREAM_MEMORY, "{begun:?}");
+
+    let mut reader = None;
+    let begun = allocation_counter::measure(|| {
+        reader = Some(DecryptReader::new(&envelope, &sealed[..], options).unwrap());
+        reader.as_mut().unwrap().read_exact(&mut piece).unwrap();
+    });
+    let mut reader = reader.unwrap();
+    let went_on = allocation_counter::measure(|| {
+        for _ in 1..PIECES {
+            reader.read_exact(&mut piece).unwrap();
+        }
+        assert_eq!(reader.read(&mut piece).unwrap(), 0);
+    });
+    assert_eq!(went_on.count_total, 0, "reading");
+    assert!(begun.bytes_max <= STREAM_MEMORY, "{begun:?}");
+}
+
+/// What the documentation says that a stream takes, in bytes, and the tags of four chunks.
+const STREAM_MEMORY: u64 = 192 * 1024 + 4 * 2 * 16;

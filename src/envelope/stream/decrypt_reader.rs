@@ -17,7 +17,7 @@ use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, payload_len};
 ///
 /// Over an `R` that seeks, it seeks: a range is read by touching its chunks alone. A length, and a
 /// place counted from the end, is believed only after the last chunk was verified; a place after
-/// the end is taken as the end. It takes 128 KiB of memory, whatever the length.
+/// the end is taken as the end. It takes 192 KiB of memory, whatever the length.
 ///
 /// ```
 /// use std::io::Read;

@@ -9,7 +9,7 @@ use crate::error::Error;
 /// Seals what is written to it, and writes the message to `W`.
 ///
 /// [`finish`](Self::finish) it: a message that was only dropped is truncated, and every reader
-/// refuses it as that. It takes 128 KiB of memory, whatever the length.
+/// refuses it as that. It takes 192 KiB of memory, whatever the length.
 ///
 /// After an error of `W` nothing is lost: the call that failed took none of its bytes, and may be
 /// made again. With [`Parallelism::Rayon`](crate::Parallelism) one batch is written while the next is
