@@ -9,7 +9,7 @@ use crate::error::Error;
 pub enum RewrapFileError {
     /// The file, or what is written beside it, could not be read or written.
     #[error(
-        "could not {action} {path}; see to the file system, then rewrap again: what was begun is gone on with"
+        "could not {action} {path}: {source}; see to the file system, then rewrap again: what was begun is gone on with"
     )]
     File {
         /// What failed.
@@ -26,7 +26,7 @@ pub enum RewrapFileError {
         path: PathBuf,
     },
     /// It is no message, or cannot be opened or wrapped.
-    #[error("{path} is not rewrapped")]
+    #[error("{path} is not rewrapped: {source}")]
     Message {
         /// The file.
         path: PathBuf,
