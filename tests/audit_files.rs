@@ -388,6 +388,7 @@ fn a_trail_is_opened_where_there_is_one_and_only_its_owner_reads_it() {
     let (directory, path) = place();
     let error = FileSink::open(&path).unwrap_err();
     assert!(matches!(error, AuditError::Io { .. }), "{error}");
+    assert!(error.to_string().contains("No such file"), "{error}");
     fs::create_dir(&path).unwrap();
     let error = FileSink::open(&path).unwrap_err();
     assert!(matches!(error, AuditError::Damaged { .. }), "{error}");

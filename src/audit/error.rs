@@ -36,7 +36,7 @@ pub enum AuditError {
     },
     /// Reading or writing failed.
     #[error(
-        "{sink} could not be read or written; what cannot be recorded is not done; see to the disk, then try again"
+        "{sink} could not be read or written: {source}; what cannot be recorded is not done; see to the disk, then try again"
     )]
     Io {
         /// The sink's name.

@@ -99,7 +99,7 @@ pub enum StoreError {
     /// Reading or writing failed. A change that was being made may be found to be made later: a disk
     /// that cannot say that it wrote may have written.
     #[error(
-        "{store} could not be read or written; a change that was being made may or may not have been; see to the disk, then look before you try again"
+        "{store} could not be read or written: {source}; a change that was being made may or may not have been; see to the disk, then look before you try again"
     )]
     Io {
         /// The store's name.
