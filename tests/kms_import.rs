@@ -275,7 +275,7 @@ fn material_expires_when_its_owner_said() {
     let error = import(&kms, key, &MATERIAL, Some(now)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the material would expire on 2026-01-01T00:00:00.000Z, and it is \
+        "what is to expire on 2026-01-01T00:00:00.000Z would have expired: it is \
          2026-01-01T00:00:00.000Z; give a later date, or none"
     );
     import(&kms, key, &MATERIAL, Some(now.saturating_add(DAY))).unwrap();

@@ -405,8 +405,10 @@ pub enum KmsError {
         /// The key.
         key: KeyId,
     },
-    /// Imported material is to expire before now.
-    #[error("the material would expire on {expires}, and it is {now}; give a later date, or none")]
+    /// Imported material, or a grant, is to expire before now.
+    #[error(
+        "what is to expire on {expires} would have expired: it is {now}; give a later date, or none"
+    )]
     ExpiresInPast {
         /// The date given.
         expires: Timestamp,
