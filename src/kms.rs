@@ -133,7 +133,8 @@ use crate::store::KeyStore;
 /// `key_version`, `outcome` (`allowed`, `denied`, `failed`) and `error` ([`KmsError::kind`]); and is
 /// counted in `waxseal_kms_operations_total` (labels `operation`, `outcome`) and, if it does not end
 /// well, `waxseal_kms_errors_total` (`operation`, `error`), and its duration, in seconds, in the
-/// histogram `waxseal_kms_operation_seconds` (`operation`).
+/// histogram `waxseal_kms_operation_seconds` (`operation`). What async code asks of a keyring ends, for
+/// both, when its record is handed over, and not when that is durable.
 ///
 /// # Time
 ///

@@ -44,6 +44,8 @@ fn child_process() {
     assert_full(&admin.rotate_now(key).unwrap_err());
     assert_full(&admin.disable_key(key).unwrap_err());
     assert_full(&admin.create_key(CreateKey::new()).map(drop).unwrap_err());
+    #[cfg(feature = "tokio")]
+    assert_full(&seals_as_a_task(&admin, key).unwrap_err());
     say(format_args!("refused {error}"));
 
     done += go_on(&admin, || admin.describe_key(key).map(drop));
@@ -55,6 +57,22 @@ fn child_process() {
     );
     admin.rotate_now(key).unwrap();
     say(format_args!("done {}", done + 2));
+}
+
+#[cfg(feature = "tokio")]
+fn seals_as_a_task(admin: &KmsHandle, key: waxseal::KeyId) -> Result<(), KmsError> {
+    use waxseal::{AsyncEnvelope, Envelope, Error};
+
+    let envelope = AsyncEnvelope::new(Envelope::new(admin.keyring(key)?));
+    let context = EncryptionContext::empty();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    match runtime.block_on(envelope.encrypt(b"x", &context)) {
+        Ok(_) => Ok(()),
+        Err(Error::Kms(error)) => Err(*error),
+        Err(error) => panic!("{error:?}"),
+    }
 }
 
 /// Tries until there is room.
