@@ -120,6 +120,73 @@ impl Aead {
     }
 }
 
+/// The key of one short text: as an [`Aead`], but its key is not set up before it is used, and so
+/// never moved about, which would take as long as a fifth of the work.
+pub(crate) struct OneTimeKey<'k> {
+    pub(crate) engine: Engine,
+    pub(crate) algorithm: AeadAlgorithm,
+    pub(crate) key: &'k [u8; KEY_LEN],
+}
+
+impl OneTimeKey<'_> {
+    /// As [`Aead::seal`].
+    #[inline(always)]
+    pub(crate) fn seal(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        plaintext: &[u8],
+        ciphertext: &mut [u8],
+    ) -> Result<[u8; TAG_LEN], Rejected> {
+        match (self.is_rustcrypto(), self.algorithm) {
+            (true, AeadAlgorithm::Aes256Gcm) => {
+                rustcrypto::Gcm::new(self.key).seal(nonce, &[], plaintext, ciphertext)
+            }
+            _ => Aead::new(self.engine, self.algorithm, self.key).seal(
+                nonce,
+                &[],
+                plaintext,
+                ciphertext,
+            ),
+        }
+    }
+
+    /// As [`Aead::open`].
+    #[inline(always)]
+    pub(crate) fn open(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        ciphertext: &[u8],
+        tag: &[u8; TAG_LEN],
+        plaintext: &mut [u8],
+    ) -> Result<(), Rejected> {
+        let opened = match (self.is_rustcrypto(), self.algorithm) {
+            (true, AeadAlgorithm::Aes256Gcm) => {
+                rustcrypto::Gcm::new(self.key).open(nonce, &[], ciphertext, tag, plaintext)
+            }
+            _ => Aead::new(self.engine, self.algorithm, self.key).open(
+                nonce,
+                &[],
+                ciphertext,
+                tag,
+                plaintext,
+            ),
+        };
+        if opened.is_err() {
+            plaintext.zeroize();
+        }
+        opened
+    }
+
+    fn is_rustcrypto(&self) -> bool {
+        match self.engine {
+            Engine::Auto => cfg!(not(feature = "aws-lc")),
+            #[cfg(feature = "aws-lc")]
+            Engine::AwsLc => false,
+            Engine::RustCrypto => true,
+        }
+    }
+}
+
 /// Wraps 32-byte keys with AES-256-GCM-SIV (RFC 8452) under a zero nonce: deterministic, and safe
 /// to be, since a repeated nonce in this cipher shows equal keys and nothing more.
 pub(crate) struct KeyWrap(rustcrypto::KeyWrap);

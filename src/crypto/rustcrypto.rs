@@ -12,7 +12,7 @@ use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use sha2::{Digest, Sha256};
 
 pub(super) use self::expand::Expand;
-use self::gcm::Gcm;
+pub(super) use self::gcm::Gcm;
 pub(super) use self::siv::Siv;
 use super::{
     AeadAlgorithm, HASH_LEN, KEY_LEN, NONCE_LEN, Rejected, SecretArray, TAG_LEN, WRAPPED_LEN,

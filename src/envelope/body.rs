@@ -7,7 +7,7 @@ mod wycheproof;
 use rayon::prelude::*;
 
 use crate::crypto::{
-    Aead, AeadAlgorithm, Engine, KEY_LEN, NONCE_LEN, Rejected, SecretArray, TAG_LEN,
+    Aead, AeadAlgorithm, Engine, KEY_LEN, NONCE_LEN, OneTimeKey, Rejected, SecretArray, TAG_LEN,
 };
 use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN};
 
@@ -43,6 +43,39 @@ pub(crate) struct BodyKey {
     pub(crate) key: SecretArray<KEY_LEN>,
     pub(crate) base_nonce: [u8; NONCE_LEN],
     pub(crate) settings: BodySettings,
+}
+
+impl BodyKey {
+    /// Encrypts a whole payload to `body`, which has the length of its sealed form.
+    pub(crate) fn seal(&self, payload: &[u8], body: &mut [u8]) -> Result<(), Rejected> {
+        if payload.len() >= CHUNK_LEN {
+            return BodyCipher::new(self).seal(0, payload, body);
+        }
+        let (ciphertext, tag) = body.split_last_chunk_mut::<TAG_LEN>().ok_or(Rejected)?;
+        *tag = self
+            .one_time()
+            .seal(&self.base_nonce, payload, ciphertext)?;
+        Ok(())
+    }
+
+    /// Decrypts a whole body to `payload`, which has the length of its opened form. On failure
+    /// `payload` may hold chunks that verified.
+    pub(crate) fn open(&self, body: &[u8], payload: &mut [u8]) -> Result<(), Rejected> {
+        if payload.len() >= CHUNK_LEN {
+            return BodyCipher::new(self).open(0, body, payload);
+        }
+        let (ciphertext, tag) = body.split_last_chunk::<TAG_LEN>().ok_or(Rejected)?;
+        self.one_time()
+            .open(&self.base_nonce, ciphertext, tag, payload)
+    }
+
+    fn one_time(&self) -> OneTimeKey<'_> {
+        OneTimeKey {
+            engine: self.settings.engine,
+            algorithm: self.algorithm,
+            key: &self.key,
+        }
+    }
 }
 
 /// What works on a body; the bytes are the same either way.

@@ -3,7 +3,7 @@
 use zeroize::Zeroize;
 
 use super::MessageOptions;
-use super::body::{BodyCipher, BodySettings};
+use super::body::BodySettings;
 use super::sealing::{MessageHeader, Opening, check_message, message_len};
 use crate::crypto::Rejected;
 use crate::error::Error;
@@ -37,8 +37,9 @@ impl<'m> WholeMessage<'m> {
 
     /// Opens to `payload`, which has the length of the payload and holds zeros after a failure.
     pub(super) fn open_to(&self, opening: &Opening, payload: &mut [u8]) -> Result<(), Error> {
-        BodyCipher::new(&opening.body_key)
-            .open(0, self.body, payload)
+        opening
+            .body_key
+            .open(self.body, payload)
             .map_err(|Rejected| {
                 payload.zeroize();
                 Error::Decrypt
@@ -68,7 +69,7 @@ pub(super) fn seal_to(
 ) -> Result<(), Error> {
     let (header_bytes, body) = message.split_at_mut(header.len()?.min(message.len()));
     let body_key = header.write(options, settings, header_bytes)?;
-    BodyCipher::new(&body_key)
-        .seal(0, plaintext, body)
+    body_key
+        .seal(plaintext, body)
         .map_err(|Rejected| LimitExceeded::payload(plaintext.len() as u64).into())
 }
