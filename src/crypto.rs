@@ -229,19 +229,35 @@ impl Expand {
         output
     }
 
-    /// As [`derive`](Self::derive) from a new key, and at little more than its cost 32 bytes for
-    /// the info `label || SHA-256(hashed)`, where `hashed` is the concatenation of its parts.
+    /// As [`derive`](Self::derive), and at little more than its cost 32 bytes for the info
+    /// `label || SHA-256(hashed)`, where `hashed` is the concatenation of its parts.
+    #[inline(always)]
     pub(crate) fn derive_with_hash<const N: usize>(
-        key: &[u8; KEY_LEN],
+        key: ExpandKey<'_>,
         info: &Info,
         label: &[u8],
-        hashed: [&[u8]; 2],
+        hashed: (&[u8; HASH_LEN], &[u8]),
     ) -> (SecretArray<N>, SecretArray<HASH_LEN>) {
         const { assert!(N <= 2 * HASH_LEN) };
-        let mut output = SecretArray::zeroed();
-        let of_hash =
-            rustcrypto::Expand::derive_with_hash(key, info, output.as_mut_slice(), (label, hashed));
-        (output, of_hash)
+        rustcrypto::Expand::derive_with_hash(key, info, label, hashed)
+    }
+}
+
+/// What to derive from.
+#[derive(Clone, Copy)]
+pub(crate) enum ExpandKey<'k> {
+    New(&'k [u8; KEY_LEN]),
+    /// One that much is derived from.
+    Kept(&'k Expand),
+}
+
+impl ExpandKey<'_> {
+    /// As [`Expand::derive`].
+    pub(crate) fn derive<const N: usize>(self, info: &[&[u8]]) -> SecretArray<N> {
+        match self {
+            Self::New(key) => Expand::new(key).derive(info),
+            Self::Kept(kept) => kept.derive(info),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod caching;
 mod discovery;
 mod fallback;
+mod materials;
 mod multi;
 #[cfg(feature = "recipients")]
 mod recipient;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 pub use caching::{CacheCounters, CacheLimits, CacheStats, CachingKeyring};
 pub use discovery::DiscoveryKeyring;
 pub use fallback::{FallbackKeyring, FallbackLimits, NotAnswered, WhyNotAnswered};
+pub use materials::{DecryptionMaterials, EncryptionMaterials};
+pub(crate) use materials::{KeptMaterials, Reuse};
 pub use multi::MultiKeyring;
 #[cfg(feature = "recipients")]
 pub use recipient::{
@@ -34,7 +37,7 @@ use crate::context::EncryptionContext;
 use crate::error::Error;
 use crate::format::{KeyEntries, KeyEntriesBuf, KeyEntry, Share, Suite};
 use crate::rng::RandomSource;
-use crate::secret::{DataKey, FreshDataKey};
+use crate::secret::DataKey;
 
 /// Gives data keys to seal messages with, and finds the data key of a message to open.
 ///
@@ -260,68 +263,6 @@ impl<'a> DecryptionRequest<'a> {
     }
 }
 
-/// A data key to seal with, and its wrapped copies.
-#[derive(Debug)]
-pub struct EncryptionMaterials {
-    data_key: HeldKey,
-    reuse: Reuse,
-    entries: KeyEntriesBuf,
-}
-
-/// Whether a data key seals one message, or each of many under a salt of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reuse {
-    Fresh,
-    Shared,
-}
-
-impl EncryptionMaterials {
-    /// A data key that was generated for this message, which consumes it.
-    #[must_use]
-    pub fn fresh(data_key: FreshDataKey, entries: KeyEntriesBuf) -> Self {
-        Self {
-            data_key: HeldKey::Owned(data_key.into_data_key()),
-            reuse: Reuse::Fresh,
-            entries,
-        }
-    }
-
-    /// A data key that seals other messages too: each gets a random salt of 24 bytes. At most 2^32
-    /// messages under one data key, all of one context; counting them is the keyring's part.
-    #[must_use]
-    pub fn shared(data_key: Arc<DataKey>, entries: KeyEntriesBuf) -> Self {
-        Self {
-            data_key: HeldKey::Shared(data_key),
-            reuse: Reuse::Shared,
-            entries,
-        }
-    }
-
-    /// The wrapped copies of the data key.
-    #[must_use]
-    pub fn entries(&self) -> KeyEntries<'_> {
-        self.entries.as_entries()
-    }
-
-    pub(crate) fn data_key(&self) -> &DataKey {
-        self.data_key.as_data_key()
-    }
-
-    pub(crate) fn reuse(&self) -> Reuse {
-        self.reuse
-    }
-
-    /// The same data key with these wrapped copies of it.
-    pub(crate) fn with_entries(self, entries: KeyEntriesBuf) -> Self {
-        Self { entries, ..self }
-    }
-
-    /// What [`shared`](Self::shared) takes: the data key is no longer fresh.
-    pub(crate) fn into_shared_parts(self) -> (Arc<DataKey>, KeyEntriesBuf) {
-        (self.data_key.into_shared(), self.entries)
-    }
-}
-
 /// What came of the search for a message's data key.
 #[derive(Debug)]
 #[must_use]
@@ -331,70 +272,6 @@ pub enum Unwrapped {
     Done(DecryptionMaterials),
     /// No wrapped key names a key of this keyring.
     NotMine,
-}
-
-/// The data key of a message to be opened.
-#[derive(Debug)]
-pub struct DecryptionMaterials {
-    data_key: HeldKey,
-    entry: usize,
-}
-
-impl DecryptionMaterials {
-    /// A data key that was unwrapped from the message's wrapped key number `entry`, from 0.
-    #[must_use]
-    pub fn new(data_key: DataKey, entry: usize) -> Self {
-        Self {
-            data_key: HeldKey::Owned(data_key),
-            entry,
-        }
-    }
-
-    /// A data key that is kept for other messages too.
-    #[must_use]
-    pub fn shared(data_key: Arc<DataKey>, entry: usize) -> Self {
-        Self {
-            data_key: HeldKey::Shared(data_key),
-            entry,
-        }
-    }
-
-    /// The number, from 0, of the wrapped key that gave the data key.
-    #[must_use]
-    pub fn entry(&self) -> usize {
-        self.entry
-    }
-
-    pub(crate) fn data_key(&self) -> &DataKey {
-        self.data_key.as_data_key()
-    }
-
-    /// What [`shared`](Self::shared) takes.
-    pub(crate) fn into_shared_parts(self) -> (Arc<DataKey>, usize) {
-        (self.data_key.into_shared(), self.entry)
-    }
-}
-
-#[derive(Debug)]
-enum HeldKey {
-    Owned(DataKey),
-    Shared(Arc<DataKey>),
-}
-
-impl HeldKey {
-    fn as_data_key(&self) -> &DataKey {
-        match self {
-            Self::Owned(key) => key,
-            Self::Shared(key) => key,
-        }
-    }
-
-    fn into_shared(self) -> Arc<DataKey> {
-        match self {
-            Self::Owned(key) => Arc::new(key),
-            Self::Shared(key) => key,
-        }
-    }
 }
 
 macro_rules! forward_to_pointee {

@@ -5,11 +5,11 @@ use super::body::{BodyKey, BodySettings};
 use super::record::RecordKey;
 use crate::context::EncryptionContext;
 use crate::crypto::{
-    Engine, Expand, HASH_LEN, Info, KEY_LEN, NONCE_LEN, SecretArray, constant_time_eq, sha256,
+    Engine, Expand, ExpandKey, HASH_LEN, Info, KEY_LEN, NONCE_LEN, SecretArray, constant_time_eq,
+    sha256,
 };
 use crate::error::Error;
 use crate::format::{COMMITMENT_LEN, Header, HeaderParts, label};
-use crate::secret::DataKey;
 
 const MODE_SALT: u8 = 1;
 const MODE_AAD: u8 = 1 << 1;
@@ -17,10 +17,10 @@ const MODE_AAD: u8 = 1 << 1;
 type Commitment = SecretArray<COMMITMENT_LEN>;
 
 /// The derivations from a data key.
-pub(super) struct MessageKeys<'k>(&'k DataKey);
+pub(super) struct MessageKeys<'k>(ExpandKey<'k>);
 
 impl<'k> MessageKeys<'k> {
-    pub(super) fn new(data_key: &'k DataKey) -> Self {
+    pub(super) fn new(data_key: ExpandKey<'k>) -> Self {
         Self(data_key)
     }
 
@@ -80,7 +80,7 @@ impl<'k> MessageKeys<'k> {
     /// The commitment alone: all that a rewrap needs.
     pub(super) fn commitment(&self, uncommitted: &[u8], context: &EncryptionContext) -> Commitment {
         let hash = sha256(&[context.digest(), uncommitted]);
-        Expand::new(self.0.expose()).derive(&[label!("commit"), &hash])
+        self.0.derive(&[label!("commit"), &hash])
     }
 
     /// The key for `info`, and the commitment to the data key, the context and a header.
@@ -90,12 +90,7 @@ impl<'k> MessageKeys<'k> {
         context: &[u8; HASH_LEN],
         uncommitted: &[u8],
     ) -> (SecretArray<N>, Commitment) {
-        Expand::derive_with_hash(
-            self.0.expose(),
-            info,
-            label!("commit"),
-            [context, uncommitted],
-        )
+        Expand::derive_with_hash(self.0, info, label!("commit"), (context, uncommitted))
     }
 }
 

@@ -233,7 +233,7 @@ impl Envelope {
         self.check(MessageOptions::new(context))?;
         let request = DecryptionRequest::new(context, header.suite(), header.entries());
         let materials = held(header, self.keyring().decryption_materials(request)?)?;
-        let keys = MessageKeys::new(materials.data_key());
+        let keys = MessageKeys::new(materials.expand_key());
         verified(header, (keys.commitment(header.uncommitted(), context), ()))?;
         let opened = OpenedHeader {
             keyring: self.keyring(),

@@ -73,7 +73,7 @@ impl<'a> MessageHeader<'a> {
         header: &mut [u8],
     ) -> Result<BodyKey, LimitExceeded> {
         let parts = self.parts();
-        let keys = MessageKeys::new(self.materials.data_key());
+        let keys = MessageKeys::new(self.materials.expand_key());
         write_committed(&parts, header, |uncommitted| {
             keys.body_key(&parts, uncommitted, options, settings)
         })
@@ -152,7 +152,7 @@ impl Opening {
         settings: BodySettings,
     ) -> Result<Self, Error> {
         let materials = held(header, unwrapped)?;
-        let keys = MessageKeys::new(materials.data_key());
+        let keys = MessageKeys::new(materials.expand_key());
         let derived = keys.body_key(header.parts(), header.uncommitted(), options, settings);
         Ok(Self {
             body_key: verified(header, derived)?,

@@ -153,7 +153,7 @@ impl Keyring for CachingKeyring {
         };
         loop {
             match store.look_to_seal(&wanted) {
-                Look::Found(key) => return Ok(key.materials()),
+                Look::Found(key) => return Ok(EncryptionMaterials::kept(key)),
                 Look::Ask(asking) => {
                     return asking.take(
                         self.inside()
@@ -162,7 +162,7 @@ impl Keyring for CachingKeyring {
                 }
                 Look::Wait(flight) => {
                     if let Some(answer) = store.encryption.wait(&flight) {
-                        return answer.map(|key| key.materials());
+                        return answer.map(EncryptionMaterials::kept);
                     }
                 }
             }
@@ -204,7 +204,7 @@ impl Keyring for CachingKeyring {
             return Some(asked);
         };
         match store.look_to_seal(&wanted) {
-            Look::Found(key) => Some(Ok(key.materials())),
+            Look::Found(key) => Some(Ok(EncryptionMaterials::kept(key))),
             Look::Ask(asking) => {
                 let asked = self
                     .inside()

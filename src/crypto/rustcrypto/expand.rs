@@ -4,14 +4,13 @@
 //! general implementation, and computations that do not depend on each other run in step: the
 //! processor overlaps them, so two take little longer than one.
 
-use std::array;
-use std::slice::ChunksMut;
+use std::{array, slice};
 
 use sha2::block_api::compress256;
 use zeroize::{Zeroizing, zeroize_bytes};
 
 use super::sha256;
-use crate::crypto::{HASH_LEN, Info, KEY_LEN, SecretArray};
+use crate::crypto::{ExpandKey, HASH_LEN, Info, KEY_LEN, SecretArray};
 
 const BLOCK_LEN: usize = 64;
 
@@ -65,79 +64,80 @@ impl Expand {
 
     /// Fills `output`, of at most 255 hashes.
     pub(in crate::crypto) fn derive(&self, info: &Info, output: &mut [u8]) {
-        let mut hashes = output.chunks_mut(HASH_LEN);
-        let Some(first) = hashes.next() else { return };
-        let mut state = self.inner.clone();
-        compress256(&mut state, Padded::info(None, info, 1).blocks());
-        self.finish(&mut state);
-        write(&state, first);
-        self.derive_rest(info, state, hashes);
+        let mut padded = Padded::new();
+        let mut state = Zeroizing::new(INITIAL);
+        for (counter, output) in (1..=u8::MAX).zip(output.chunks_mut(HASH_LEN)) {
+            padded.put_info(info, counter);
+            if counter > 1 {
+                padded.put(0, &to_bytes(&state));
+            }
+            *state = *self.inner;
+            compress256(&mut state, padded.blocks());
+            self.finish(&mut state);
+            write(&state, output);
+        }
     }
 
     /// As [`derive`](Self::derive) for at most two hashes, and in step with them the hash for the
     /// info `label || SHA-256(hashed)`.
-    pub(in crate::crypto) fn derive_with_hash(
-        key: &[u8; KEY_LEN],
+    #[inline(always)]
+    pub(in crate::crypto) fn derive_with_hash<const N: usize>(
+        key: ExpandKey<'_>,
         info: &Info,
-        output: &mut [u8],
-        (label, hashed): (&[u8], [&[u8]; 2]),
-    ) -> SecretArray<HASH_LEN> {
-        // Written long before they are read: a processor that reads a block in large pieces waits
-        // for small writes to it.
-        let to_first = Padded::info(None, info, 1);
-        let mut to_second = Padded::info(Some(&[0; HASH_LEN]), info, 2);
-        let to_hash = Padded::new(hashed);
-
-        let hmac = Self::new(key);
-        let mut first = hmac.inner.clone();
-        let hash = match &to_hash {
-            Some(to_hash) => {
-                let mut hash = INITIAL;
-                in_step(
-                    (&mut first, to_first.blocks()),
-                    (&mut hash, to_hash.blocks()),
-                );
-                to_bytes(&hash)
-            }
-            None => {
-                compress256(&mut first, to_first.blocks());
-                sha256(&hashed)
-            }
-        };
-
-        let mut of_hash = hmac.inner.clone();
+        label: &[u8],
+        hashed: (&[u8; HASH_LEN], &[u8]),
+    ) -> (SecretArray<N>, SecretArray<HASH_LEN>) {
+        // Written in place, since moving blocks costs as much as a third of hashing them; and long
+        // before they are read: a processor that reads a block in large pieces waits for small
+        // writes to it.
+        let (mut to_first, mut to_second) = (Padded::new(), Padded::new());
+        to_first.put_info(info, 1);
+        to_second.put_info(info, 2);
+        let (mut to_hash, mut to_commit) = (Padded::new(), Padded::new());
+        let is_short = to_hash.put_short(hashed);
         let mut committed = Info::new(label);
-        committed.push(&hash);
-        let outer = outer_block(&first);
-        *first = *hmac.outer;
-        in_step(
-            (&mut first, &[outer]),
-            (&mut of_hash, Padded::info(None, &committed, 1).blocks()),
-        );
-        hmac.finish(&mut of_hash);
+        committed.push(&[0; HASH_LEN]);
+        to_commit.put_info(&committed, 1);
 
-        let (front, back) = output.split_at_mut(output.len().min(HASH_LEN));
-        write(&first, front);
-        if !back.is_empty() {
-            to_second.put_feedback(&first);
-            let mut second = hmac.inner.clone();
-            compress256(&mut second, to_second.blocks());
-            hmac.finish(&mut second);
-            write(&second, back);
+        let new;
+        let hmac = match key {
+            ExpandKey::New(key) => {
+                new = Self::new(key);
+                &new
+            }
+            ExpandKey::Kept(kept) => &kept.0,
+        };
+        let mut of_hash = OfHash {
+            hmac,
+            to_hash: to_hash.blocks().iter(),
+            to_commit: &mut to_commit,
+            place: label.len(),
+            state: Zeroizing::new(INITIAL),
+            next: Stage::Hash,
+        };
+        if !is_short {
+            of_hash.commit_to(&sha256(&[hashed.0, hashed.1]));
         }
-        SecretArray::from(to_bytes(&of_hash))
-    }
 
-    /// Fills the hashes after the first, which is `last`.
-    fn derive_rest(&self, info: &Info, mut last: Zeroizing<State>, rest: ChunksMut<'_, u8>) {
-        for (counter, output) in (2..=u8::MAX).zip(rest) {
-            let feedback = SecretArray::from(to_bytes(&last));
-            let padded = Padded::info(Some(&feedback), info, counter);
-            *last = *self.inner;
-            compress256(&mut last, padded.blocks());
-            self.finish(&mut last);
-            write(&last, output);
+        let mut output = SecretArray::<N>::zeroed();
+        let mut state = hmac.inner.clone();
+        for (number, hash) in output.chunks_mut(HASH_LEN).enumerate() {
+            let padded = if number == 0 {
+                &to_first
+            } else {
+                to_second.put(0, &to_bytes(&state));
+                *state = *hmac.inner;
+                &to_second
+            };
+            for block in padded.blocks() {
+                compress256(&mut state, array::from_ref(block));
+                of_hash.step();
+            }
+            hmac.finish(&mut state);
+            of_hash.step();
+            write(&state, hash);
         }
+        (output, of_hash.finish())
     }
 
     /// From the inner hash of HMAC to the outer.
@@ -148,16 +148,61 @@ impl Expand {
     }
 }
 
-/// Takes in the blocks of two messages by turns.
-fn in_step(one: (&mut State, &[Block]), other: (&mut State, &[Block])) {
-    let mut others = other.1.iter();
-    for block in one.1 {
-        compress256(one.0, array::from_ref(block));
-        if let Some(block) = others.next() {
-            compress256(other.0, array::from_ref(block));
+/// The hash for `label || SHA-256(hashed)`, computed in steps of one block each.
+struct OfHash<'a> {
+    hmac: &'a Expand,
+    to_hash: slice::Iter<'a, Block>,
+    to_commit: &'a mut Padded,
+    /// Where the hash goes in `to_commit`.
+    place: usize,
+    state: Zeroizing<State>,
+    next: Stage,
+}
+
+#[derive(PartialEq)]
+enum Stage {
+    Hash,
+    Inner,
+    Outer,
+    Done,
+}
+
+impl OfHash<'_> {
+    #[inline(always)]
+    fn step(&mut self) {
+        match self.next {
+            Stage::Hash => {
+                if let Some(block) = self.to_hash.next() {
+                    compress256(&mut self.state, array::from_ref(block));
+                }
+                if self.to_hash.as_slice().is_empty() {
+                    self.commit_to(&to_bytes(&self.state));
+                }
+            }
+            Stage::Inner => {
+                compress256(&mut self.state, self.to_commit.blocks());
+                self.next = Stage::Outer;
+            }
+            Stage::Outer => {
+                self.hmac.finish(&mut self.state);
+                self.next = Stage::Done;
+            }
+            Stage::Done => {}
         }
     }
-    compress256(other.0, others.as_slice());
+
+    fn commit_to(&mut self, hash: &[u8; HASH_LEN]) {
+        self.to_commit.put(self.place, hash);
+        *self.state = *self.hmac.inner;
+        self.next = Stage::Inner;
+    }
+
+    fn finish(mut self) -> SecretArray<HASH_LEN> {
+        while self.next != Stage::Done {
+            self.step();
+        }
+        SecretArray::from(to_bytes(&self.state))
+    }
 }
 
 /// A short message, or the rest of one, padded to whole blocks (FIPS 180-4 section 5.1.1).
@@ -167,74 +212,56 @@ struct Padded {
 }
 
 impl Padded {
-    /// What HMAC takes in after its key for one hash of HKDF.
-    #[inline]
-    fn info(feedback: Option<&[u8; HASH_LEN]>, info: &Info, counter: u8) -> Self {
-        let mut padded = Self {
+    #[inline(always)]
+    fn new() -> Self {
+        Self {
             blocks: [[0; BLOCK_LEN]; 3],
             len: 0,
-        };
-        let bytes = padded.blocks.as_flattened_mut();
-        // Copies of a length known when this is compiled take no call.
-        let (rest, taken) = match (feedback, bytes.split_first_chunk_mut()) {
-            (Some(feedback), Some((front, rest))) => {
-                *front = *feedback;
-                (rest, feedback.len())
-            }
-            _ => (bytes, 0),
-        };
-        if let Some(front) = rest.first_chunk_mut() {
-            *front = info.bytes;
         }
-        if let Some(end) = rest.get_mut(info.len) {
-            *end = counter;
-        }
-        padded.pad(taken + info.len + 1, BLOCK_LEN);
-        padded
     }
 
-    /// The concatenation of the parts; nothing if it is long.
-    #[inline]
-    fn new(parts: [&[u8]; 2]) -> Option<Self> {
-        let mut padded = Self {
-            blocks: [[0; BLOCK_LEN]; 3],
-            len: 0,
-        };
-        let [front, back] = parts;
-        let (front_room, rest) = padded
-            .blocks
-            .as_flattened_mut()
-            .split_at_mut_checked(front.len())?;
-        let (back_room, end) = rest.split_at_mut_checked(back.len())?;
-        front_room.copy_from_slice(front);
-        back_room.copy_from_slice(back);
-        if end.len() <= size_of::<u64>() {
-            return None;
-        }
-        padded.pad(front.len() + back.len(), 0);
-        Some(padded)
+    /// What HMAC takes in after its key for one hash of HKDF: the hash before it, for which there is
+    /// room unless it is the first, the info and the number of the hash.
+    #[inline(always)]
+    fn put_info(&mut self, info: &Info, counter: u8) {
+        let room = if counter == 1 { 0 } else { HASH_LEN };
+        self.put(room, &info.bytes);
+        self.put(room + info.len, &[counter]);
+        self.pad(room + info.len + 1, BLOCK_LEN);
     }
 
-    /// Pads the first `len` bytes, which follow `taken` bytes that were taken in. In place, like all
-    /// that makes these blocks: moving them costs as much as a third of hashing them.
-    #[inline]
+    /// The concatenation of two parts, if they are short.
+    #[inline(always)]
+    fn put_short(&mut self, (front, back): (&[u8; HASH_LEN], &[u8])) -> bool {
+        const MAX_LEN: usize = 3 * BLOCK_LEN - 1 - size_of::<u64>();
+
+        let len = HASH_LEN + back.len();
+        self.put(0, front);
+        match self.blocks.as_flattened_mut().get_mut(HASH_LEN..len) {
+            Some(room) if len <= MAX_LEN => room.copy_from_slice(back),
+            _ => return false,
+        }
+        self.pad(len, 0);
+        true
+    }
+
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, place: usize, bytes: &[u8; N]) {
+        let rest = self.blocks.as_flattened_mut().get_mut(place..);
+        // A copy of a length known when this is compiled takes no call.
+        if let Some(room) = rest.and_then(<[u8]>::first_chunk_mut) {
+            *room = *bytes;
+        }
+    }
+
+    /// Pads the first `len` bytes, which follow `taken` bytes that were taken in.
+    #[inline(always)]
     fn pad(&mut self, len: usize, taken: usize) {
-        if let Some(end) = self.blocks.as_flattened_mut().get_mut(len) {
-            *end = 0x80;
-        }
         let bits = (taken as u64 + len as u64) * 8;
-        let last = (len + size_of_val(&bits)) / BLOCK_LEN;
-        let last_block = self.blocks.get_mut(last).map(Block::as_mut_slice);
-        if let Some((_, end)) = last_block.and_then(<[u8]>::split_last_chunk_mut) {
-            *end = bits.to_be_bytes();
-        }
-        self.len = last + 1;
-    }
-
-    fn put_feedback(&mut self, hash: &State) {
-        if let Some(front) = self.blocks.as_flattened_mut().first_chunk_mut() {
-            *front = to_bytes(hash);
-        }
+        let blocks = (len + size_of_val(&bits)) / BLOCK_LEN + 1;
+        self.put(len, &[0x80]);
+        self.put(blocks * BLOCK_LEN - size_of_val(&bits), &bits.to_be_bytes());
+        self.len = blocks;
     }
 
     fn blocks(&self) -> &[Block] {
@@ -288,7 +315,7 @@ mod tests {
             info in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..32), 0..=4),
             hashed in prop::collection::vec(any::<u8>(), 0..400),
             len in 0usize..300,
-            short_len in 0usize..=64,
+            front: [u8; 32],
         ) {
             let mut parts = Info::new(b"");
             info.iter().for_each(|part| parts.push(part));
@@ -299,19 +326,22 @@ mod tests {
             hkdf.expand(&info.concat(), &mut expected).unwrap();
             prop_assert_eq!(&output, &expected);
 
-            let mut output = vec![0; short_len];
-            let mut expected = vec![0; short_len];
-            let of_hash = Expand::derive_with_hash(
-                &key,
-                &parts,
-                &mut output,
-                (b"label", [&hashed[..hashed.len() / 3], &hashed[hashed.len() / 3..]]),
-            );
+            let mut expected = [0; 64];
             hkdf.expand(&info.concat(), &mut expected).unwrap();
             let mut expected_of_hash = [0; 32];
-            let hash = Sha256::digest(&hashed);
+            let hash = Sha256::new().chain_update(front).chain_update(&hashed).finalize();
             hkdf.expand_multi_info(&[b"label", &hash], &mut expected_of_hash).unwrap();
-            prop_assert_eq!(output, expected);
+            let (new, kept) = (ExpandKey::New(&key), crate::crypto::Expand::new(&key));
+            let (output, of_hash) =
+                Expand::derive_with_hash::<64>(new, &parts, b"label", (&front, &hashed));
+            prop_assert_eq!(*output, expected);
+            prop_assert_eq!(*of_hash, expected_of_hash);
+            let (output, _) =
+                Expand::derive_with_hash::<44>(ExpandKey::Kept(&kept), &parts, b"label", (&front, &hashed));
+            prop_assert_eq!(&output[..], &expected[..44]);
+            let (output, of_hash) =
+                Expand::derive_with_hash::<32>(new, &parts, b"label", (&front, &hashed));
+            prop_assert_eq!(&output[..], &expected[..32]);
             prop_assert_eq!(*of_hash, expected_of_hash);
         }
     }

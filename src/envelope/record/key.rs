@@ -38,7 +38,7 @@ impl RecordKey {
         engine: Engine,
     ) -> Result<Self, Error> {
         let materials = held(header, unwrapped)?;
-        let keys = MessageKeys::new(materials.data_key());
+        let keys = MessageKeys::new(materials.expand_key());
         let derived = keys.record_key(header.parts(), header.uncommitted(), context, engine);
         verified(header, derived)
     }
@@ -103,7 +103,7 @@ impl NewHeader {
             entries: materials.entries(),
             pad: None,
         };
-        let keys = MessageKeys::new(materials.data_key());
+        let keys = MessageKeys::new(materials.expand_key());
         let mut bytes = vec![0; header_len(&parts)?];
         let key = write_committed(&parts, &mut bytes, |uncommitted| {
             keys.record_key(&parts, uncommitted, context, engine)

@@ -8,15 +8,8 @@ use super::side::{Asking, Kept, Look};
 use super::store::Store;
 use crate::crypto::HASH_LEN;
 use crate::error::Error;
-use crate::format::{KeyEntriesBuf, KeyReference};
-use crate::keyring::{EncryptionMaterials, EncryptionRequest, Reuse};
-use crate::secret::DataKey;
-
-/// A data key that seals many messages.
-pub(super) struct KeyToSeal {
-    data_key: Arc<DataKey>,
-    entries: KeyEntriesBuf,
-}
+use crate::format::KeyReference;
+use crate::keyring::{EncryptionMaterials, EncryptionRequest, KeptMaterials, Reuse};
 
 /// A message that may share its data key with others.
 pub(super) struct Wanted {
@@ -52,7 +45,7 @@ impl Store {
     pub(super) fn look_to_seal<'a>(
         self: &'a Arc<Self>,
         wanted: &Wanted,
-    ) -> Look<'a, Arc<KeyToSeal>, Arc<KeyToSeal>> {
+    ) -> Look<'a, Arc<KeptMaterials>, Arc<KeptMaterials>> {
         let Wanted {
             id,
             payload_len,
@@ -67,43 +60,33 @@ impl Store {
     }
 }
 
-impl Asking<'_, Arc<KeyToSeal>, Arc<KeyToSeal>> {
+impl Asking<'_, Arc<KeptMaterials>, Arc<KeptMaterials>> {
     /// Takes what the keyring inside said. A fresh data key is shared from now on; one that was
     /// shared already has its uses counted there, and is neither kept nor given to those who wait.
     pub(super) fn take(
         self,
         asked: Result<EncryptionMaterials, Error>,
     ) -> Result<EncryptionMaterials, Error> {
-        let (data_key, entries) = match asked {
+        let kept = match asked {
             Ok(materials) if materials.reuse() == Reuse::Shared => {
                 self.answered_to_one();
                 return Ok(materials);
             }
-            Ok(materials) => materials.into_shared_parts(),
+            Ok(materials) => materials.into_kept(),
             Err(error) => {
                 self.failed(&error);
                 return Err(error);
             }
         };
-        let key = Arc::new(KeyToSeal { data_key, entries });
         let id = Id::clone(self.call());
-        self.answered(Arc::clone(&key), Some((id, Arc::clone(&key))));
-        Ok(key.materials())
+        self.answered(Arc::clone(&kept), Some((id, Arc::clone(&kept))));
+        Ok(EncryptionMaterials::kept(kept))
     }
 }
 
-impl KeyToSeal {
-    pub(super) fn materials(&self) -> EncryptionMaterials {
-        // Copies the entries in one piece, which their `clone` does not.
-        let entries = self.entries.as_entries().into();
-        EncryptionMaterials::shared(Arc::clone(&self.data_key), entries)
-    }
-}
-
-impl Kept for Arc<KeyToSeal> {
+impl Kept for Arc<KeptMaterials> {
     fn names(&self, key: &KeyReference) -> bool {
-        self.entries
-            .as_entries()
+        self.entries()
             .iter()
             .any(|entry| entry.names(key) || entry.reference().wrapping_key() == *key)
     }

@@ -5,18 +5,18 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::decryption::{Found, KeyToOpen};
-use super::encryption::KeyToSeal;
 use super::limits::CacheLimits;
 use super::side::Side;
 use crate::clock::Clock;
 use crate::fork::{ForkGuard, ForkableState};
+use crate::keyring::KeptMaterials;
 
 pub(super) struct Store {
     pub(super) limits: CacheLimits,
     pub(super) clock: Arc<dyn Clock>,
     /// Whether there is anything to keep.
     pub(super) keeps: bool,
-    pub(super) encryption: Side<Arc<KeyToSeal>, Arc<KeyToSeal>>,
+    pub(super) encryption: Side<Arc<KeptMaterials>, Arc<KeptMaterials>>,
     pub(super) decryption: Side<KeyToOpen, Found>,
     expiry: Mutex<Option<Thread>>,
 }
