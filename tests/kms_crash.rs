@@ -186,6 +186,44 @@ fn an_erasure_of_a_subject_that_is_cut_off_is_finished_by_a_tick() {
     assert_eq!(cut_off, 2, "after the first commit, and before the second");
 }
 
+#[test]
+fn erasures_that_were_cut_off_make_room_for_others() {
+    let world = World::new();
+    let kms = world.handle();
+    let key = kms.create_key(CreateKey::new()).unwrap().id;
+    let name = |number| format!("person:{number}");
+    for number in 0..40 {
+        kms.create_subject(key, &name(number)).unwrap();
+    }
+    for number in 0..40 {
+        let store = Mortal::new(&world);
+        let mortal = world.builder_over(store.clone()).open().unwrap();
+        store.die(Death {
+            commit: 0,
+            committed: true,
+        });
+        // It dies later if there is another one to be finished first.
+        let mortal = mortal.as_principal("mortal");
+        mortal.erase_subject(key, &name(number)).unwrap_err();
+        world.provider.set_outage(false);
+    }
+    let begun = begun_erasures(&world);
+    assert!((2..=16).contains(&begun), "{begun}");
+    let erased = |number: &i32| {
+        let told = kms.describe_subject(key, &name(*number)).unwrap();
+        told.id.is_none()
+    };
+    assert!((0..40).filter(erased).count() >= begun);
+    assert_eq!(kms.tick().unwrap().erased_subjects.len(), begun);
+    for number in 0..40 {
+        kms.erase_subject(key, &name(number)).unwrap();
+    }
+    assert_eq!(
+        (begun_erasures(&world), (0..40).filter(erased).count()),
+        (0, 40)
+    );
+}
+
 /// Whatever has become of the KMS key meanwhile.
 #[test]
 fn an_erasure_is_finished_under_a_key_that_is_deleted() {

@@ -85,19 +85,20 @@ impl KmsHandle {
     ///
     /// # Errors
     ///
-    /// The failures of the store when it cannot tell what is due. What fails with one key is in the
-    /// [report](TickReport::failures), and keeps nothing else from being done.
+    /// The failures of the store when it cannot tell what is due; and, when all else is done,
+    /// [`KmsError::Tampered`] and [`KmsError::NewerRecord`] for the record of an erasure that cannot
+    /// be read. What fails with one key is in the [report](TickReport::failures), and keeps nothing
+    /// else from being done.
     pub fn tick(&self) -> Result<TickReport, KmsError> {
         let mut report = TickReport::default();
         self.kms.flush_usage(&mut report);
         let now = self.kms.date();
-        let erasures = self.kms.begun_erasures()?;
         for key in self.kms.schedule.get().due(&self.kms, now)? {
             if let Err(error) = self.work_on(key, now, &mut report) {
                 report.failures.push(TickFailure { key, error });
             }
         }
-        for erasure in erasures {
+        for erasure in self.kms.begun_erasures()? {
             if let Err(error) = self.finish_erasure(&erasure, &mut report) {
                 let key = erasure.key;
                 report.failures.push(TickFailure { key, error });

@@ -32,7 +32,7 @@ impl Collection {
 
     /// Subjects and their seeds, by a digest of their names.
     pub const SUBJECTS: Self = Self::known(b"subjects");
-    /// Erasures of subjects that are not finished, by key id and subject id.
+    /// Erasures of subjects that are not finished, in 16 places.
     pub const ERASURES: Self = Self::known(b"erasures");
 
     /// Takes a name.
@@ -115,6 +115,10 @@ impl RecordId {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    pub(crate) fn of_byte(byte: u8) -> Self {
+        Self(SmallVec::from_slice(&[byte]))
     }
 }
 

@@ -10,9 +10,11 @@ use crate::kms::commit::{MAX_ATTEMPTS, Unit, conflict};
 use crate::kms::error::KmsError;
 use crate::kms::inner::Inner;
 use crate::kms::scan::Scan;
-use crate::store::{Collection, Expected, RecordId, RecordKey, Revision};
+use crate::store::{Collection, Expected, Record as Stored, RecordId, RecordKey, Revision};
 
 /// A record of the collection `erasures`: the store may still hold a seed that was erased.
+///
+/// There are 16 places for them, since stores keep something of each record that they ever had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::kms) struct ErasureRecord {
@@ -22,19 +24,8 @@ pub(in crate::kms) struct ErasureRecord {
 
 impl ErasureRecord {
     pub(in crate::kms) fn address(&self) -> RecordKey {
-        let mut id = [0; 32];
-        let (key, subject) = id.split_at_mut(16);
-        key.copy_from_slice(self.key.as_bytes());
-        subject.copy_from_slice(self.subject.as_bytes());
-        RecordKey::new(Collection::ERASURES, id.into())
-    }
-
-    fn at(id: &RecordId) -> Option<Self> {
-        let (key, subject) = id.as_bytes().split_first_chunk()?;
-        Some(Self {
-            key: KeyId::from_bytes(*key),
-            subject: KeyId::from_bytes(subject.try_into().ok()?),
-        })
+        let [first, ..] = self.subject.as_bytes();
+        RecordKey::new(Collection::ERASURES, RecordId::of_byte(first & 15))
     }
 }
 
@@ -56,6 +47,10 @@ impl Acting<'_> {
                     key,
                     subject: live.subject,
                 };
+                // Another one in its place is finished first.
+                if let Some((begun, _)) = self.erasure_at(&erasure.address())? {
+                    self.finish_erasure(&begun)?;
+                }
                 record.erased.push(live.erased(now, by));
                 Unit::new(self)
                     .put_subject(address.clone(), Expected::Revision(revision), &record)
@@ -75,36 +70,47 @@ impl Acting<'_> {
 
     /// Lets the store erase what it may have kept of a seed. False if that is done.
     pub(in crate::kms) fn finish_erasure(&self, erasure: &ErasureRecord) -> Result<bool, KmsError> {
-        let Some(revision) = self.read_erasure(erasure)? else {
-            return Ok(false);
+        let revision = match self.erasure_at(&erasure.address())? {
+            Some((begun, revision)) if begun == *erasure => revision,
+            _ => return Ok(false),
         };
         self.store.erase_replaced()?;
         let unit = Unit::new(self).end_erasure(erasure, revision);
         // Nobody writes it again: who was faster has finished it.
         Ok(unit.commit()?.is_some())
     }
-
-    fn read_erasure(&self, erasure: &ErasureRecord) -> Result<Option<Revision>, KmsError> {
-        let address = erasure.address();
-        let Some(stored) = self.store.get(&address)? else {
-            return Ok(None);
-        };
-        let codec = &self.store_key.codec;
-        codec
-            .decode::<ErasureRecord>(&address, &stored.bytes)
-            .map_err(|why| why.at(address, self.store.name()))?;
-        Ok(Some(stored.revision))
-    }
 }
 
 impl Inner {
     /// The erasures that were begun and are not finished.
     pub(in crate::kms) fn begun_erasures(&self) -> Result<Vec<ErasureRecord>, KmsError> {
-        let mut erasures = Vec::new();
-        for stored in Scan::all(self.store.as_ref(), Collection::ERASURES) {
-            let (address, _) = stored?;
-            erasures.extend(ErasureRecord::at(&address.id));
-        }
-        Ok(erasures)
+        let begun = Scan::all(self.store.as_ref(), Collection::ERASURES);
+        let begun = begun.map(|stored| {
+            let (address, stored) = stored?;
+            self.decode_erasure(&address, &stored)
+        });
+        begun.collect()
+    }
+
+    fn erasure_at(
+        &self,
+        address: &RecordKey,
+    ) -> Result<Option<(ErasureRecord, Revision)>, KmsError> {
+        let Some(stored) = self.store.get(address)? else {
+            return Ok(None);
+        };
+        let erasure = self.decode_erasure(address, &stored)?;
+        Ok(Some((erasure, stored.revision)))
+    }
+
+    fn decode_erasure(
+        &self,
+        address: &RecordKey,
+        stored: &Stored,
+    ) -> Result<ErasureRecord, KmsError> {
+        let codec = &self.store_key.codec;
+        codec
+            .decode(address, &stored.bytes)
+            .map_err(|why| why.at(address.clone(), self.store.name()))
     }
 }
