@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use super::sealed_file::SealedFile;
+
 /// Makes new and renamed files of a directory durable.
 #[cfg(unix)]
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
@@ -23,12 +25,12 @@ pub(super) fn sync_directory(_path: &Path) -> io::Result<()> {
 
 /// Makes the bytes of files durable. Many are so by one call for each file system, which costs as
 /// much as one or two calls for single files.
-pub(super) fn sync_all<'f>(files: impl IntoIterator<Item = &'f File>) -> io::Result<()> {
+pub(super) fn sync_all<'f>(files: impl IntoIterator<Item = &'f SealedFile>) -> io::Result<()> {
     let files: Vec<_> = files.into_iter().collect();
     if files.len() >= MANY {
         sync_file_systems(&files)
     } else {
-        files.iter().try_for_each(|file| file.sync_data())
+        files.iter().try_for_each(|file| file.file.sync_data())
     }
 }
 
@@ -36,14 +38,14 @@ const MANY: usize = 4;
 
 /// Since Linux 5.8, `syncfs` tells of failed writes.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn sync_file_systems(files: &[&File]) -> io::Result<()> {
+fn sync_file_systems(files: &[&SealedFile]) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
 
     let mut synced = Vec::new();
     for file in files {
-        let device = file.metadata()?.dev();
+        let device = file.metadata.dev();
         if !synced.contains(&device) {
-            rustix::fs::syncfs(file)?;
+            rustix::fs::syncfs(&file.file)?;
             synced.push(device);
         }
     }
@@ -51,6 +53,6 @@ fn sync_file_systems(files: &[&File]) -> io::Result<()> {
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn sync_file_systems(files: &[&File]) -> io::Result<()> {
-    files.iter().try_for_each(|file| file.sync_data())
+fn sync_file_systems(files: &[&SealedFile]) -> io::Result<()> {
+    files.iter().try_for_each(|file| file.file.sync_data())
 }

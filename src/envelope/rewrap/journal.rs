@@ -67,7 +67,8 @@ impl Journal {
         if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
             return Err(RewrapFileError::NoJournal { path });
         }
-        let file = open_locked(&path, OpenOptions::new().create(true).truncate(false))?;
+        let (file, _metadata) =
+            open_locked(&path, OpenOptions::new().create(true).truncate(false))?;
         let directory = path.parent().unwrap_or(Path::new("")).to_owned();
         let journal = Self {
             path,
@@ -97,7 +98,7 @@ impl Journal {
             file.overwrite(new)?;
             written += new.len() as u64;
         }
-        sync_all(pending.iter().map(|pending| &pending.file.file)).at("sync", &self.directory)?;
+        sync_all(pending.iter().map(|pending| &pending.file)).at("sync", &self.directory)?;
         // Should this not become durable, the journal tells of headers that are whole.
         self.file.set_len(0).at("write", &self.path)?;
         Ok(written)
@@ -144,7 +145,7 @@ impl Journal {
                 Err(error) => return Err(error),
             };
             recovered += u64::from(self.make_whole(&file, overwrite, keys)?);
-            files.push(file.file);
+            files.push(file);
         }
         // Whole headers too may not be durable yet.
         sync_all(&files).at("sync", &self.directory)?;

@@ -1,12 +1,13 @@
 //! One file whose header is replaced.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::durable::sync_directory;
 use super::error::{At, RewrapFileError};
+use super::positioned::{self, FromStart};
 use super::{Rewrap, Rewrapped};
 use crate::context::EncryptionContext;
 use crate::envelope::EnvelopeEncryptor;
@@ -35,31 +36,31 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub(super) struct SealedFile {
     pub(super) path: PathBuf,
     pub(super) file: File,
+    /// As it was when it was opened.
+    pub(super) metadata: Metadata,
 }
 
 impl SealedFile {
     pub(super) fn open(path: &Path) -> Result<Self, RewrapFileError> {
+        let (file, metadata) = open_locked(path, &mut OpenOptions::new())?;
         Ok(Self {
             path: path.to_owned(),
-            file: open_locked(path, &mut OpenOptions::new())?,
+            file,
+            metadata,
         })
     }
 
     /// Reads so many bytes of the file, or all that it has.
     pub(super) fn read_first(&self, len: usize) -> Result<Vec<u8>, RewrapFileError> {
-        let mut file = &self.file;
         let mut bytes = Vec::with_capacity(len);
-        file.rewind().at("read", &self.path)?;
-        let read = file.take(len as u64).read_to_end(&mut bytes);
-        read.at("read", &self.path)?;
+        let mut first = FromStart::of(&self.file).take(len as u64);
+        first.read_to_end(&mut bytes).at("read", &self.path)?;
         Ok(bytes)
     }
 
     /// Reads the front of the file.
     pub(super) fn read(&self, front: &mut Front) -> Result<(), RewrapFileError> {
-        let mut file = &self.file;
-        file.rewind().at("read", &self.path)?;
-        front.read(file).at("read", &self.path)
+        front.read(FromStart::of(&self.file)).at("read", &self.path)
     }
 
     /// The header that the file gets.
@@ -77,9 +78,7 @@ impl SealedFile {
 
     /// Writes a header over one of the same length. Not durable yet, and not safe without a journal.
     pub(super) fn overwrite(&self, header: &[u8]) -> Result<(), RewrapFileError> {
-        let mut file = &self.file;
-        file.rewind().at("write", &self.path)?;
-        file.write_all(header).at("write", &self.path)
+        positioned::overwrite(&self.file, header).at("write", &self.path)
     }
 
     /// Puts a copy with another header in the place of the file, durably, and says how many bytes
@@ -111,7 +110,7 @@ impl SealedFile {
             _ => {}
         }
         let mut copy = File::create_new(copy_path)?;
-        copy.set_permissions(self.file.metadata()?.permissions())?;
+        copy.set_permissions(self.metadata.permissions())?;
         copy.write_all(&rewrapped.header)?;
         let mut body = &self.file;
         body.seek(io::SeekFrom::Start(rewrapped.replaces as u64))?;
@@ -122,7 +121,10 @@ impl SealedFile {
 }
 
 /// Opens a file to read and write it, and locks it against other rewraps.
-pub(super) fn open_locked(path: &Path, options: &mut OpenOptions) -> Result<File, RewrapFileError> {
+pub(super) fn open_locked(
+    path: &Path,
+    options: &mut OpenOptions,
+) -> Result<(File, Metadata), RewrapFileError> {
     let busy = || RewrapFileError::Busy {
         path: path.to_owned(),
     };
@@ -133,8 +135,9 @@ pub(super) fn open_locked(path: &Path, options: &mut OpenOptions) -> Result<File
             Err(TryLockError::WouldBlock) => return Err(busy()),
             Err(TryLockError::Error(error)) => return Err(error).at("lock", path),
         }
-        match is_still_there(&file, path) {
-            Ok(true) => return Ok(file),
+        let metadata = file.metadata().at("look at", path)?;
+        match is_still_there(&metadata, path) {
+            Ok(true) => return Ok((file, metadata)),
             Ok(false) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).at("look at", path),
@@ -147,14 +150,14 @@ const MAX_OPENINGS: usize = 100;
 
 /// Whether an open file is still what its path leads to: another rewrap may just have replaced it.
 #[cfg(unix)]
-fn is_still_there(file: &File, path: &Path) -> io::Result<bool> {
+fn is_still_there(open: &Metadata, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
 
-    let (open, named) = (file.metadata()?, fs::metadata(path)?);
+    let named = fs::metadata(path)?;
     Ok((open.dev(), open.ino()) == (named.dev(), named.ino()))
 }
 
 #[cfg(not(unix))]
-fn is_still_there(_file: &File, _path: &Path) -> io::Result<bool> {
+fn is_still_there(_open: &Metadata, _path: &Path) -> io::Result<bool> {
     Ok(true)
 }
