@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use waxseal::format::Header;
 use waxseal::{
-    EncryptionContext, Envelope, EnvelopeEncryptor, FileRewrap, Rewrap, RewrapFileError, RewrapJob,
-    RewrapReport, RootKey, SingleKeyring, rewrap_file,
+    EncryptionContext, Envelope, EnvelopeEncryptor, FileRewrap, MultiKeyring, Rewrap,
+    RewrapFileError, RewrapJob, RewrapReport, RootKey, SingleKeyring, rewrap_file,
 };
 
 const JOURNAL: &str = ".waxseal-rewrap";
@@ -146,6 +146,57 @@ fn a_header_that_grows_is_copied_with_its_body() {
             .count(),
         20
     );
+}
+
+#[test]
+fn files_with_two_names_are_rewrapped_once() {
+    let directory = sealed(600);
+    for number in 0..600 {
+        let path = path_of(directory.path(), number);
+        fs::hard_link(&path, path.with_extension("too")).unwrap();
+    }
+    let two = keyring(2);
+    let both = Envelope::new(MultiKeyring::new(keyring(1)).opening_also(two.clone()));
+    let report = RewrapJob::new(&both, Rewrap::to(two))
+        .run_directory(directory.path(), |_| Some(context()))
+        .unwrap();
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(
+        (report.looked_at, report.rewrapped, report.current),
+        (1200, 600, 600)
+    );
+    check(directory.path(), 600, 2);
+}
+
+#[test]
+fn progress_tells_of_what_is_durable() {
+    let directory = sealed(900);
+    let mut told = Vec::new();
+    let one = envelope(1);
+    let report = RewrapJob::new(&one, Rewrap::to(keyring(2)))
+        .with_progress(|report| {
+            let done = report.rewrapped;
+            if told.last() != Some(&done) {
+                told.push(done);
+            }
+            if report.looked_at == 800 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+        .run_directory(directory.path(), |_| Some(context()))
+        .unwrap();
+    assert!(told.is_sorted() && told.len() > 1, "{told:?}");
+    // At the most two batches are on their way.
+    assert!(*told.last().unwrap() >= 800 - 2 * 256, "{told:?}");
+    assert_eq!((report.stopped, report.rewrapped), (true, 800));
+    let two = envelope(2);
+    let opened = (0..900).filter(|&number| {
+        let message = fs::read(path_of(directory.path(), number)).unwrap();
+        two.decrypt(&message, &context()).is_ok()
+    });
+    assert_eq!(opened.count(), 800);
 }
 
 #[test]

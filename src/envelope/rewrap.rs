@@ -7,6 +7,7 @@ mod file;
 mod job;
 mod journal;
 mod pace;
+mod pipeline;
 mod positioned;
 mod report;
 mod sealed_file;

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::error::{At, RewrapFileError};
 use super::journal::{Journal, Keys, Pending};
 use super::pace::Pace;
+use super::pipeline::Pipeline;
 use super::report::RewrapReport;
 use super::sealed_file::{JOURNAL_SUFFIX, SealedFile};
 use super::{Rewrap, Rewrapped};
@@ -45,8 +47,9 @@ use crate::inventory::files_in;
 ///
 /// A header that keeps its length, or that [room](crate::Envelope::with_room) was reserved for, is
 /// overwritten in place: 256 at a time, after the old and the new ones were made durable in a journal
-/// in the directory, `.waxseal-rewrap`. Otherwise the file is copied behind its new header. A power
-/// cut can leave a header half overwritten; the next run, with the same keys, makes it whole first.
+/// in the directory, `.waxseal-rewrap`. A thread does so while the next ones are prepared, so that up
+/// to 512 files are open. Otherwise the file is copied behind its new header. A power cut can leave a
+/// header half overwritten; the next run, with the same keys, makes it whole first.
 ///
 /// While it runs, nobody else should write the files in place; to replace them by new ones is safe,
 /// and so is to read them. Locks (`flock`) keep two rewraps apart. The date of a file is that of its
@@ -61,8 +64,8 @@ pub struct RewrapJob<'a> {
 
 type Progress<'a> = Box<dyn FnMut(&RewrapReport) -> ControlFlow<()> + 'a>;
 
-/// Headers that are overwritten together. Each file is open meanwhile.
-const BATCH: usize = 256;
+/// Files that are busy are looked at again, so many at a time.
+const MAX_ASIDE: usize = 256;
 
 impl<'a> RewrapJob<'a> {
     /// Rewraps what `envelope` can open, as `change` says.
@@ -131,11 +134,30 @@ impl<'a> RewrapJob<'a> {
         } else {
             std::fs::read_dir(path).at("read", path)?;
         }
+        thread::scope(|scope| {
+            let pipeline = |journal| Pipeline::new(scope, journal);
+            let pipeline = journal.as_ref().map(pipeline);
+            self.run_files(path, &context, pipeline, &mut report)
+        })?;
+        journal.map_or(Ok(()), Journal::close)?;
+        Ok(report)
+    }
+
+    fn run_files(
+        &mut self,
+        directory: &Path,
+        context: &impl Fn(&Path) -> Option<EncryptionContext>,
+        mut pipeline: Option<Pipeline<'_, '_>>,
+        report: &mut RewrapReport,
+    ) -> Result<(), RewrapFileError> {
         let mut pace = Pace::new(self.per_second);
         let mut front = Front::default();
-        let mut batch = Vec::with_capacity(BATCH);
-        for file in files_in(path) {
-            if self.is_stopped(&mut report) {
+        let mut aside = Vec::new();
+        for file in files_in(directory) {
+            if let Some(pipeline) = &mut pipeline {
+                pipeline.collect(report)?;
+            }
+            if self.is_stopped(report) {
                 break;
             }
             pace.wait();
@@ -143,23 +165,49 @@ impl<'a> RewrapJob<'a> {
             let file = match file {
                 Ok(file) => file.into_path(),
                 Err(error) => {
-                    let path = error.path().unwrap_or(path).to_owned();
+                    let path = error.path().unwrap_or(directory);
                     report.fail(path.display(), &error);
                     continue;
                 }
             };
-            match self.look_at(&file, &mut front, &context, &mut report) {
-                Ok(Some(pending)) => batch.push(pending),
+            let looked = self.look_at(&file, &mut front, context, report);
+            match (looked, &mut pipeline) {
+                (Ok(Some(pending)), Some(pipeline)) => pipeline.push(pending, report)?,
+                (Ok(_), _) => {}
+                // By ourselves, if it has two names.
+                (Err(RewrapFileError::Busy { .. }), Some(pipeline)) if pipeline.has_files() => {
+                    aside.push(file);
+                    if aside.len() == MAX_ASIDE {
+                        self.look_again(&mut aside, context, pipeline, report)?;
+                    }
+                }
+                (Err(error), _) => report.fail(file.display(), &error),
+            }
+        }
+        match &mut pipeline {
+            Some(pipeline) => self.look_again(&mut aside, context, pipeline, report),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes durable what is on its way, then looks again at what was busy, and makes that durable.
+    fn look_again(
+        &self,
+        aside: &mut Vec<PathBuf>,
+        context: &impl Fn(&Path) -> Option<EncryptionContext>,
+        pipeline: &mut Pipeline<'_, '_>,
+        report: &mut RewrapReport,
+    ) -> Result<(), RewrapFileError> {
+        pipeline.finish(report)?;
+        let mut front = Front::default();
+        for file in aside.drain(..) {
+            match self.look_at(&file, &mut front, context, report) {
+                Ok(Some(pending)) => pipeline.push(pending, report)?,
                 Ok(None) => {}
                 Err(error) => report.fail(file.display(), &error),
             }
-            if batch.len() == BATCH {
-                overwrite(journal.as_ref(), &mut batch, &mut report)?;
-            }
         }
-        overwrite(journal.as_ref(), &mut batch, &mut report)?;
-        journal.map_or(Ok(()), Journal::close)?;
-        Ok(report)
+        pipeline.finish(report)
     }
 
     /// Rewraps what an iterator gives: for each a name, its header or message or its front, and its
@@ -275,22 +323,6 @@ impl fmt::Debug for RewrapJob<'_> {
             .field("per_second", &self.per_second)
             .finish_non_exhaustive()
     }
-}
-
-fn overwrite(
-    journal: Option<&Journal>,
-    batch: &mut Vec<Pending>,
-    report: &mut RewrapReport,
-) -> Result<(), RewrapFileError> {
-    if let Some(journal) = journal
-        && !batch.is_empty()
-    {
-        report.bytes_written += journal.overwrite(batch)?;
-        report.rewrapped += batch.len() as u64;
-        report.in_place += batch.len() as u64;
-        batch.clear();
-    }
-    Ok(())
 }
 
 fn is_other(error: &Error) -> bool {

@@ -104,6 +104,10 @@ impl Journal {
         Ok(written)
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Removes the journal, which is empty.
     pub(super) fn close(self) -> Result<(), RewrapFileError> {
         fs::remove_file(&self.path).at("remove", &self.path)
