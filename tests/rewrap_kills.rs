@@ -10,10 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use process::{Process, say, task};
+use process::{Process, say, task, with_room_for};
 use waxseal::{
-    EncryptionContext, Envelope, EnvelopeEncryptor, Keyring, MultiKeyring, Rewrap, RewrapJob,
-    RewrapReport, RootKey, SingleKeyring,
+    EncryptionContext, Envelope, EnvelopeEncryptor, Keyring, MultiKeyring, Rewrap, RewrapFileError,
+    RewrapJob, RewrapReport, RootKey, SingleKeyring,
 };
 
 const KILLS: &str = "WAXSEAL_REWRAP_KILLS";
@@ -57,12 +57,14 @@ fn grows(number: usize) -> bool {
 
 /// Rewraps from one key to another, and to the one that all have.
 fn rewrap(directory: &Path, from: u8, to: u8) -> RewrapReport {
+    try_rewrap(directory, from, to).unwrap()
+}
+
+fn try_rewrap(directory: &Path, from: u8, to: u8) -> Result<RewrapReport, RewrapFileError> {
     let both = MultiKeyring::new(keyring(from)).opening_also(keyring(to));
     let envelope = Envelope::new(both);
     let change = Rewrap::to(MultiKeyring::new(keyring(to)).with_key(keyring(COMMON)));
-    RewrapJob::new(&envelope, change)
-        .run_directory(directory, |_| Some(context()))
-        .unwrap()
+    RewrapJob::new(&envelope, change).run_directory(directory, |_| Some(context()))
 }
 
 /// All there is to do in a child.
@@ -71,8 +73,10 @@ fn child_process() {
     let Some(task) = task() else { return };
     let (from, to) = task.whose.split_once(' ').unwrap();
     say("begins");
-    rewrap(&task.store, from.parse().unwrap(), to.parse().unwrap());
-    say("is done");
+    match try_rewrap(&task.store, from.parse().unwrap(), to.parse().unwrap()) {
+        Ok(_) => say("is done"),
+        Err(error) => say(error),
+    }
 }
 
 #[test]
@@ -91,14 +95,16 @@ fn a_rewrap_that_is_killed_loses_nothing() {
     // How long a run takes: longer or shorter, as the machine is busy with other things.
     let mut whole = began.elapsed();
     let mut moved = 0;
-    let mut unfinished = 0;
+    let (mut unfinished, mut amid) = (0, 0);
     for kill in 0..kills {
         seal_those_that_grow(directory.path(), from);
+        let before = check(directory.path(), from, to);
         let mut child = Process::start("rewrap", directory.path(), &format!("{from} {to}"));
         assert_eq!(child.hear().as_deref(), Some("begins"));
-        // Points spread over the whole run, in an order without a pattern.
-        let part = u32::try_from(kill * 7919 % 1000).unwrap();
-        std::thread::sleep(whole * part / 1000);
+        // Points spread over the whole of what is left to do, in an order without a pattern.
+        let left = (FILES - before) as f64 / FILES as f64;
+        let part = (kill * 7919 % 1000) as f64 / 1000.0;
+        std::thread::sleep(whole.mul_f64(left * part));
         let said = child.kill();
         let is_unfinished = said.is_empty();
         unfinished += usize::from(is_unfinished);
@@ -107,7 +113,9 @@ fn a_rewrap_that_is_killed_loses_nothing() {
         } else {
             whole * 3 / 4
         };
-        moved += check(directory.path(), from, to);
+        let now = check(directory.path(), from, to);
+        amid += usize::from(is_unfinished && now > before);
+        moved += now;
         if kill % 3 == 2 {
             // Gone on with to its end.
             let report = rewrap(directory.path(), from, to);
@@ -121,9 +129,30 @@ fn a_rewrap_that_is_killed_loses_nothing() {
         }
     }
     println!(
-        "{kills} kills, {unfinished} of them before the end; {moved} files seen under the new key"
+        "{kills} kills, {unfinished} before the end, {amid} of them when it had changed something; {moved} files seen under the new key"
     );
     assert!(unfinished > kills / 4, "{unfinished} of {kills}");
+}
+
+#[test]
+fn a_rewrap_that_runs_out_of_room_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let for_all = MultiKeyring::new(keyring(1)).with_key(keyring(COMMON));
+    for number in 0..FILES {
+        seal(directory.path(), number, for_all.clone());
+    }
+    // Less than the journal of a batch takes, and more than a file.
+    let mut limited = with_room_for(64);
+    let said = Process::start_in(&mut limited, "rewrap", directory.path(), "1 2").hear_all();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[1].starts_with("could not write") && said[1].contains(".waxseal-rewrap"),
+        "{said:?}"
+    );
+    assert_eq!(check(directory.path(), 1, 2), 0);
+    let report = rewrap(directory.path(), 1, 2);
+    assert_eq!((report.rewrapped, report.failed), (FILES as u64, 0));
+    assert_eq!(check(directory.path(), 1, 2), FILES);
 }
 
 /// How many files open under the new key. All others open under the old one.
