@@ -54,7 +54,7 @@ pub(crate) fn seal(
     options: MessageOptions<'_>,
     settings: BodySettings,
 ) -> Result<Vec<u8>, Error> {
-    let mut message = vec![0; message_len(header.len()?, plaintext.len())?];
+    let mut message = zeroed(message_len(header.len()?, plaintext.len())?);
     seal_to(header, plaintext, options, settings, &mut message)?;
     Ok(message)
 }
@@ -72,4 +72,20 @@ pub(super) fn seal_to(
     body_key
         .seal(plaintext, body)
         .map_err(|Rejected| LimitExceeded::payload(plaintext.len() as u64).into())
+}
+
+/// A buffer of zeros.
+///
+/// Some allocators take longer to give out a small block as zeroed memory than to give it out and
+/// have the zeros written.
+#[expect(clippy::slow_vector_initialization, reason = "see above")]
+fn zeroed(len: usize) -> Vec<u8> {
+    const SMALL: usize = 1024;
+
+    if len > SMALL {
+        return vec![0; len];
+    }
+    let mut buffer = Vec::with_capacity(len);
+    buffer.resize(len, 0);
+    buffer
 }

@@ -46,7 +46,7 @@ impl<V> Cache<V> {
         now: Duration,
         read: impl FnOnce(&V) -> T,
     ) -> Option<T> {
-        let entry = self.entries.to_back(id)?;
+        let entry = self.most_recent(id)?;
         let left = entry.left.after_message(bytes);
         let left = left.filter(|_| entry.expires > now);
         let value = left.map(|_| read(&entry.value));
@@ -55,6 +55,16 @@ impl<V> Cache<V> {
             _ => self.evict(id),
         }
         value
+    }
+
+    /// Finds an entry, which is then the most recently used. Where it was before, as when many
+    /// messages of one context follow each other, nothing is hashed.
+    fn most_recent(&mut self, id: &[u8]) -> Option<&mut Entry<V>> {
+        let is_last = self.entries.back().is_some_and(|(last, _)| **last == *id);
+        if is_last {
+            return self.entries.iter_mut().next_back().map(|(_, entry)| entry);
+        }
+        self.entries.to_back(id)
     }
 
     /// Adds an entry, dropping the least recently used where there are too many. Says whether the
