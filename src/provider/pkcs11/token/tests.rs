@@ -15,7 +15,7 @@ use cryptoki::object::Attribute;
 use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 
-use self::soft_hsm::{MODULE, PIN, SoftHsm};
+use self::soft_hsm::{PIN, SoftHsm};
 use super::super::config::Reinitialise;
 use super::super::pin::{PinFailure, PinSource};
 use super::*;
@@ -52,7 +52,7 @@ impl Canary for Gcm {
 const RECOVERS_WITHIN: Duration = Duration::from_secs(6);
 
 fn config(token: &str) -> Pkcs11Config {
-    Pkcs11Config::new(MODULE)
+    Pkcs11Config::new(SoftHsm::module())
         .with_token_label(token)
         .with_pin(PinSource::value(PIN).unwrap())
 }
@@ -129,7 +129,7 @@ fn what_was_wrapped_unwraps_and_what_was_changed_is_rejected() {
 }
 
 fn others() -> Pkcs11 {
-    Pkcs11::new(MODULE).unwrap()
+    Pkcs11::new(SoftHsm::module()).unwrap()
 }
 
 fn initialise(context: &Pkcs11) {
@@ -396,7 +396,7 @@ fn a_refused_pin_is_not_tried_again() {
             }
         ));
         open_token(config("pin"));
-        let without = Pkcs11Config::new(MODULE).with_token_label("pin");
+        let without = Pkcs11Config::new(SoftHsm::module()).with_token_label("pin");
         assert!(matches!(
             Token::open(without).unwrap_err(),
             Pkcs11Error::NoPin { .. }

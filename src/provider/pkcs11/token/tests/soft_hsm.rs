@@ -1,13 +1,16 @@
 //! A SoftHSM of one's own.
 
+#[path = "../../../../../tests/pkcs11/tokens/install.rs"]
+#[expect(unreachable_pub, reason = "the tests of tokens have this file too")]
+mod install;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
-pub(super) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 pub(super) const PIN: &[u8] = b"1234";
 
 /// The tokens of this process: SoftHSM reads once where they are.
@@ -16,10 +19,7 @@ pub(super) struct SoftHsm {
 }
 
 static SOFT_HSM: LazyLock<SoftHsm> = LazyLock::new(|| {
-    assert!(
-        Path::new(MODULE).exists(),
-        "these tests need SoftHSM; install it with: apt-get install softhsm2"
-    );
+    install::everything();
     let hsm = SoftHsm {
         directory: tempfile::tempdir().unwrap(),
     };
@@ -43,6 +43,10 @@ impl SoftHsm {
             .output()
             .unwrap();
         assert!(done.status.success(), "{done:?}");
+    }
+
+    pub(super) fn module() -> PathBuf {
+        install::softhsm_module().expect("found before the test began")
     }
 
     pub(super) fn tokens(&self) -> PathBuf {
