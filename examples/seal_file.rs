@@ -27,7 +27,11 @@ const USAGE: &str = "usage: seal_file seal|open --key-file K [--context k=v]... 
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse() {
-        Ok(arguments) => arguments,
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
         Err(error) => {
             eprintln!("seal_file: {error}\n{USAGE}");
             return ExitCode::from(2);
@@ -148,7 +152,8 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn parse() -> Result<Self, lexopt::Error> {
+    /// Nothing where help is asked for.
+    fn parse() -> Result<Option<Self>, lexopt::Error> {
         let mut parser = lexopt::Parser::from_env();
         let mut words: Vec<OsString> = Vec::new();
         let (mut key_file, mut aad, mut context) = (None, String::new(), Vec::new());
@@ -157,6 +162,7 @@ impl Arguments {
                 Long("key-file") => key_file = Some(PathBuf::from(parser.value()?)),
                 Long("aad") => aad = parser.value()?.string()?,
                 Long("context") => context.push(parse_pair(&parser.value()?.string()?)?),
+                Short('h') | Long("help") => return Ok(None),
                 Value(word) => words.push(word),
                 other => return Err(other.unexpected()),
             }
@@ -177,14 +183,14 @@ impl Arguments {
         if words.next().is_some() {
             return Err("there are more words than IN and OUT".into());
         }
-        Ok(Self {
+        Ok(Some(Self {
             command,
             key_file,
             context,
             aad,
             input,
             output,
-        })
+        }))
     }
 }
 

@@ -158,3 +158,14 @@ fn wrong_usage_is_status_2_and_shows_the_usage() {
         assert!(!desk.path("sealed").exists());
     }
 }
+
+#[test]
+fn help_is_the_usage_and_no_failure() {
+    let desk = Desk::new();
+    for words in ["--help", "seal -h"] {
+        let output = desk.run(words);
+        assert!(output.status.success(), "{words}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("usage: seal_file seal|open"), "{text}");
+    }
+}
