@@ -8,11 +8,8 @@ use std::hint::black_box;
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use aes_gcm::Aes256Gcm;
-use aes_gcm::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::ChaCha20Poly1305;
 use criterion::{BenchmarkId, Criterion, Throughput};
-use engine::Engine;
+use engine::{Aes256Gcm, ChaCha20Poly1305, Cipher, Engine};
 use waxseal::{
     CachingKeyring, DecryptReader, EncryptWriter, EncryptionContext, Envelope, EnvelopeEncryptor,
     MemoryHeaderStore, MessageOptions, Opener, RootKey, Sealer, SingleKeyring, Suite,
@@ -79,7 +76,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn engine<C: AeadInOut + KeyInit>(&mut self, name: &str) {
+    fn engine<C: Cipher>(&mut self, name: &str) {
         let engine = Engine::<C>::new();
         let mut payload = self.payload();
         let mut sealed = vec![0; Engine::<C>::sealed_len(self.len)];

@@ -10,10 +10,7 @@ use std::cell::RefCell;
 use std::hint::black_box;
 use std::io::{Read, Write};
 
-use aes_gcm::Aes256Gcm;
-use aes_gcm::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::ChaCha20Poly1305;
-use engine::Engine;
+use engine::{Aes256Gcm, ChaCha20Poly1305, Cipher, Engine};
 use pairs::{Comparison, compare, quartiles};
 use waxseal::{
     DecryptReader, EncryptWriter, EncryptionContext, Envelope, EnvelopeEncryptor, MessageOptions,
@@ -190,7 +187,7 @@ fn report_speed_up(name: &str, comparison: &Comparison) {
     println!("{name} with rayon runs at {median:.2} times one thread ({low:.2}-{high:.2})");
 }
 
-fn against<C: AeadInOut + KeyInit>(suite: Suite, suffix: &str, len: usize) {
+fn against<C: Cipher>(suite: Suite, suffix: &str, len: usize) {
     let root_key = RootKey::generate().expect("the system has randomness");
     let envelope = Envelope::new(SingleKeyring::software(&root_key)).with_suite(suite);
     let context = EncryptionContext::new([("tenant", "acme")]).expect("one short pair");
