@@ -25,7 +25,9 @@ token_tests! {
     }
 
     fn a_token_with_fewer_sessions_than_threads(tokens) {
-        let shim = tokens.shim(&tokens.softhsm(), &["sessions 3"]);
+        // So long that the threads meet.
+        let plan = ["sessions 3", "delay C_DecryptInit 5"];
+        let shim = tokens.shim(&tokens.softhsm(), &plan);
         unwrap_on_threads(&providers::open(&shim.path, SOFTHSM));
         assert!(shim.calls().iter().any(|(_, code)| *code == 0xb1));
     }
