@@ -31,7 +31,8 @@ pub(super) struct Group {
 /// What waits to be written.
 struct Gathered {
     entries: Vec<Entry>,
-    round: Arc<Round>,
+    /// Where others than the leader wait for it.
+    round: Option<Arc<Round>>,
     /// How many threads wait for the round, each of which can lead.
     threads: usize,
     /// Whether somebody writes, or is about to.
@@ -45,7 +46,7 @@ struct Gathered {
 /// What is taken out to be written.
 struct Taken {
     entries: Vec<Entry>,
-    round: Arc<Round>,
+    round: Option<Arc<Round>>,
 }
 
 impl Group {
@@ -53,7 +54,7 @@ impl Group {
         Self {
             gathered: Mutex::new(Gathered {
                 entries: Vec::new(),
-                round: Arc::default(),
+                round: None,
                 threads: 0,
                 is_led: false,
                 expected: 1,
@@ -76,7 +77,7 @@ impl Group {
         let index = self.add(&mut gathered, entry);
         let appended = if mem::replace(&mut gathered.is_led, true) {
             gathered.threads += 1;
-            let round = Arc::clone(&gathered.round);
+            let round = gathered.join();
             drop(gathered);
             match round.wait() {
                 Some(done) => done,
@@ -92,7 +93,7 @@ impl Group {
     pub(super) fn submit(&self, id: EventId, entry: Entry, trail: &Arc<Inner>) -> PendingRecord {
         let mut gathered = lock(&self.gathered);
         let index = self.add(&mut gathered, entry);
-        let round = Arc::clone(&gathered.round);
+        let round = gathered.join();
         let is_led = mem::replace(&mut gathered.is_led, true);
         drop(gathered);
         if !is_led {
@@ -139,11 +140,12 @@ impl Group {
     ) -> Result<Appended, AuditError> {
         let written = self.take(gathered).write(trail);
         if let Some(gathered) = self.after(&written) {
-            if gathered.threads > 0 {
-                gathered.round.let_lead();
-            } else {
-                drop(gathered);
-                self.have_led(trail);
+            match &gathered.round {
+                Some(round) if gathered.threads > 0 => round.let_lead(),
+                _ => {
+                    drop(gathered);
+                    self.have_led(trail);
+                }
             }
         }
         written.tell()
@@ -155,7 +157,7 @@ impl Group {
         gathered.threads = 0;
         Taken {
             entries: mem::take(&mut gathered.entries),
-            round: mem::take(&mut gathered.round),
+            round: gathered.round.take(),
         }
     }
 
@@ -163,7 +165,7 @@ impl Group {
     /// from now on.
     fn after(&self, written: &Written) -> Option<MutexGuard<'_, Gathered>> {
         let mut gathered = lock(&self.gathered);
-        gathered.last_write = written.took;
+        gathered.last_write = written.took.unwrap_or_default();
         gathered.is_led = !gathered.entries.is_empty();
         gathered.is_led.then_some(gathered)
     }
@@ -191,11 +193,18 @@ impl Group {
     }
 }
 
+impl Gathered {
+    fn join(&mut self) -> Arc<Round> {
+        Arc::clone(self.round.get_or_insert_default())
+    }
+}
+
 impl Taken {
     fn write(self, trail: &Inner) -> Written {
-        let begun = Instant::now();
+        // How long it takes is of use only where others wait.
+        let begun = self.round.is_some().then(Instant::now);
         let done = catch_unwind(AssertUnwindSafe(|| trail.append(&self.entries)));
-        Written::new(self.round, done, begun.elapsed())
+        Written::new(self.round, done, begun.map(|begun| begun.elapsed()))
     }
 }
 

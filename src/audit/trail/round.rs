@@ -110,15 +110,19 @@ impl Round {
 
 /// A write that is done, well or not. Dropped, it tells those who wait.
 pub(super) struct Written {
-    round: Arc<Round>,
+    round: Option<Arc<Round>>,
     done: Done,
     /// What the sink panicked with.
     panic: Option<Box<dyn Any + Send>>,
-    pub(super) took: Duration,
+    pub(super) took: Option<Duration>,
 }
 
 impl Written {
-    pub(super) fn new(round: Arc<Round>, done: thread::Result<Done>, took: Duration) -> Self {
+    pub(super) fn new(
+        round: Option<Arc<Round>>,
+        done: thread::Result<Done>,
+        took: Option<Duration>,
+    ) -> Self {
         let (done, panic) = match done {
             Ok(done) => (done, None),
             Err(panic) => {
@@ -148,6 +152,8 @@ impl Written {
 
 impl Drop for Written {
     fn drop(&mut self) {
-        self.round.tell(self.done.clone());
+        if let Some(round) = &self.round {
+            round.tell(self.done.clone());
+        }
     }
 }
