@@ -22,6 +22,7 @@ pub(crate) mod token;
 #[cfg(test)]
 mod wycheproof;
 
+use engine::Chosen;
 pub use engine::Engine;
 #[cfg(feature = "recipients")]
 pub(crate) use hpke::{HpkeKem, HpkePrivateKey, HpkePublicKey, InvalidHpkeKey, SealFailure};
@@ -74,12 +75,10 @@ enum Keyed {
 impl Aead {
     #[inline(always)]
     pub(crate) fn new(engine: Engine, algorithm: AeadAlgorithm, key: &[u8; KEY_LEN]) -> Self {
-        Self(match engine {
+        Self(match engine.chosen() {
+            Chosen::RustCrypto => Keyed::RustCrypto(rustcrypto::Aead::new(algorithm, key)),
             #[cfg(feature = "aws-lc")]
-            Engine::Auto | Engine::AwsLc => Keyed::AwsLc(aws_lc::Aead::new(algorithm, key)),
-            #[cfg(not(feature = "aws-lc"))]
-            Engine::Auto => Keyed::RustCrypto(rustcrypto::Aead::new(algorithm, key)),
-            Engine::RustCrypto => Keyed::RustCrypto(rustcrypto::Aead::new(algorithm, key)),
+            Chosen::AwsLc => Keyed::AwsLc(aws_lc::Aead::new(algorithm, key)),
         })
     }
 
@@ -108,15 +107,12 @@ impl Aead {
         tag: &[u8; TAG_LEN],
         plaintext: &mut [u8],
     ) -> Result<(), Rejected> {
-        let opened = match &self.0 {
+        match &self.0 {
             Keyed::RustCrypto(aead) => aead.open(nonce, aad, ciphertext, tag, plaintext),
             #[cfg(feature = "aws-lc")]
             Keyed::AwsLc(aead) => aead.open(nonce, aad, ciphertext, tag, plaintext),
-        };
-        if opened.is_err() {
-            plaintext.zeroize();
         }
-        opened
+        .inspect_err(|_| plaintext.zeroize())
     }
 }
 
@@ -137,8 +133,8 @@ impl OneTimeKey<'_> {
         plaintext: &[u8],
         ciphertext: &mut [u8],
     ) -> Result<[u8; TAG_LEN], Rejected> {
-        match (self.is_rustcrypto(), self.algorithm) {
-            (true, AeadAlgorithm::Aes256Gcm) => {
+        match (self.engine.chosen(), self.algorithm) {
+            (Chosen::RustCrypto, AeadAlgorithm::Aes256Gcm) => {
                 rustcrypto::Gcm::new(self.key).seal(nonce, &[], plaintext, ciphertext)
             }
             _ => Aead::new(self.engine, self.algorithm, self.key).seal(
@@ -159,10 +155,10 @@ impl OneTimeKey<'_> {
         tag: &[u8; TAG_LEN],
         plaintext: &mut [u8],
     ) -> Result<(), Rejected> {
-        let opened = match (self.is_rustcrypto(), self.algorithm) {
-            (true, AeadAlgorithm::Aes256Gcm) => {
-                rustcrypto::Gcm::new(self.key).open(nonce, &[], ciphertext, tag, plaintext)
-            }
+        match (self.engine.chosen(), self.algorithm) {
+            (Chosen::RustCrypto, AeadAlgorithm::Aes256Gcm) => rustcrypto::Gcm::new(self.key)
+                .open(nonce, &[], ciphertext, tag, plaintext)
+                .inspect_err(|_| plaintext.zeroize()),
             _ => Aead::new(self.engine, self.algorithm, self.key).open(
                 nonce,
                 &[],
@@ -170,19 +166,6 @@ impl OneTimeKey<'_> {
                 tag,
                 plaintext,
             ),
-        };
-        if opened.is_err() {
-            plaintext.zeroize();
-        }
-        opened
-    }
-
-    fn is_rustcrypto(&self) -> bool {
-        match self.engine {
-            Engine::Auto => cfg!(not(feature = "aws-lc")),
-            #[cfg(feature = "aws-lc")]
-            Engine::AwsLc => false,
-            Engine::RustCrypto => true,
         }
     }
 }

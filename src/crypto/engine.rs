@@ -18,6 +18,14 @@ pub enum Engine {
     AwsLc,
 }
 
+/// What an [`Engine`] stands for where this is compiled.
+#[derive(Clone, Copy)]
+pub(super) enum Chosen {
+    RustCrypto,
+    #[cfg(feature = "aws-lc")]
+    AwsLc,
+}
+
 impl Engine {
     #[cfg(test)]
     pub(crate) const EACH: &[Self] = &[
@@ -25,6 +33,16 @@ impl Engine {
         #[cfg(feature = "aws-lc")]
         Self::AwsLc,
     ];
+
+    pub(super) fn chosen(self) -> Chosen {
+        match self {
+            #[cfg(feature = "aws-lc")]
+            Self::Auto | Self::AwsLc => Chosen::AwsLc,
+            #[cfg(not(feature = "aws-lc"))]
+            Self::Auto => Chosen::RustCrypto,
+            Self::RustCrypto => Chosen::RustCrypto,
+        }
+    }
 }
 
 #[cfg(test)]
