@@ -6,50 +6,30 @@ use aws_lc_rs::aead::{
 
 use super::Cipher;
 
-pub struct Aes256Gcm(LessSafeKey);
+pub type Aes256Gcm = AwsLc<0>;
+pub type ChaCha20Poly1305 = AwsLc<1>;
 
-pub struct ChaCha20Poly1305(LessSafeKey);
+const ALGORITHMS: [&Algorithm; 2] = [&AES_256_GCM, &CHACHA20_POLY1305];
 
-impl Cipher for Aes256Gcm {
+pub struct AwsLc<const INDEX: usize>(LessSafeKey);
+
+impl<const INDEX: usize> Cipher for AwsLc<INDEX> {
     fn new() -> Self {
-        Self(key(&AES_256_GCM))
+        let key = UnboundKey::new(ALGORITHMS[INDEX], &[0; 32]).expect("32 bytes suit both");
+        Self(LessSafeKey::new(key))
     }
 
     fn seal(&self, number: u64, plain: &[u8], ciphertext: &mut [u8], tag: &mut [u8]) {
-        seal(&self.0, number, plain, ciphertext, tag);
+        self.0
+            .seal_out_of_place_scatter(nonce(number), Aad::empty(), plain, ciphertext, &[], tag)
+            .expect("a piece is short enough");
     }
 
     fn open(&self, number: u64, ciphertext: &[u8], tag: &[u8], plain: &mut [u8]) {
-        open(&self.0, number, ciphertext, tag, plain);
+        self.0
+            .open_separate_gather(nonce(number), Aad::empty(), ciphertext, tag, plain)
+            .expect("it was sealed with this key");
     }
-}
-
-impl Cipher for ChaCha20Poly1305 {
-    fn new() -> Self {
-        Self(key(&CHACHA20_POLY1305))
-    }
-
-    fn seal(&self, number: u64, plain: &[u8], ciphertext: &mut [u8], tag: &mut [u8]) {
-        seal(&self.0, number, plain, ciphertext, tag);
-    }
-
-    fn open(&self, number: u64, ciphertext: &[u8], tag: &[u8], plain: &mut [u8]) {
-        open(&self.0, number, ciphertext, tag, plain);
-    }
-}
-
-fn key(algorithm: &'static Algorithm) -> LessSafeKey {
-    LessSafeKey::new(UnboundKey::new(algorithm, &[0; 32]).expect("32 bytes suit both"))
-}
-
-fn seal(key: &LessSafeKey, number: u64, plain: &[u8], ciphertext: &mut [u8], tag: &mut [u8]) {
-    key.seal_out_of_place_scatter(nonce(number), Aad::empty(), plain, ciphertext, &[], tag)
-        .expect("a piece is short enough");
-}
-
-fn open(key: &LessSafeKey, number: u64, ciphertext: &[u8], tag: &[u8], plain: &mut [u8]) {
-    key.open_separate_gather(nonce(number), Aad::empty(), ciphertext, tag, plain)
-        .expect("it was sealed with this key");
 }
 
 fn nonce(number: u64) -> Nonce {
