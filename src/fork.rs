@@ -27,13 +27,23 @@ impl ForkGuard {
             .as_ref()
             .is_none_or(|guard| guard.clone().detected_fork())
     }
+
+    /// As [`is_forked`](Self::is_forked), but where there is no telling, the answer is no.
+    pub(crate) fn is_known_forked(&self) -> bool {
+        self.0.is_some() && self.is_forked()
+    }
+}
+
+impl Default for ForkGuard {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// State behind locks: a forked child has its own, because in its parent's a lock may be held by a
 /// thread that the child does not have.
 pub(crate) struct PerProcess<T: ForkableState> {
-    /// None where forks cannot be noticed.
-    guard: Option<ForkGuard>,
+    guard: ForkGuard,
     state: Arc<T>,
     child: OnceLock<Box<Self>>,
 }
@@ -50,7 +60,7 @@ pub(crate) trait ForkableState {
 impl<T: ForkableState> PerProcess<T> {
     pub(crate) fn new(state: T) -> Self {
         Self {
-            guard: Some(ForkGuard::new()).filter(|guard| !guard.is_forked()),
+            guard: ForkGuard::new(),
             state: Arc::new(state),
             child: OnceLock::new(),
         }
@@ -58,17 +68,13 @@ impl<T: ForkableState> PerProcess<T> {
 
     pub(crate) fn get(&self) -> &T {
         let mut this = self;
-        while this.is_forked() {
+        while this.guard.is_known_forked() {
             this = this.child.get_or_init(|| {
                 this.abandon();
                 Box::new(Self::new(this.state.for_child()))
             });
         }
         &this.state
-    }
-
-    fn is_forked(&self) -> bool {
-        self.guard.as_ref().is_some_and(ForkGuard::is_forked)
     }
 
     fn abandon(&self) {
@@ -80,7 +86,7 @@ impl<T: ForkableState> PerProcess<T> {
 
 impl<T: ForkableState> Drop for PerProcess<T> {
     fn drop(&mut self) {
-        if self.is_forked() {
+        if self.guard.is_known_forked() {
             self.abandon();
         }
     }

@@ -13,13 +13,13 @@ use crate::audit::error::AuditError;
 use crate::fork::ForkGuard;
 
 /// What came of it, for those who wait.
+#[derive(Default)]
 pub(super) struct Round {
     done: OnceLock<Done>,
     waiting: Mutex<Waiting>,
     /// Wakes the threads that wait.
     changed: Condvar,
-    /// None where forks cannot be noticed.
-    guard: Option<ForkGuard>,
+    guard: ForkGuard,
 }
 
 #[derive(Default)]
@@ -30,17 +30,6 @@ struct Waiting {
 }
 
 type Done = Result<Appended, AuditError>;
-
-impl Default for Round {
-    fn default() -> Self {
-        Self {
-            done: OnceLock::new(),
-            waiting: Mutex::default(),
-            changed: Condvar::new(),
-            guard: Some(ForkGuard::new()).filter(|guard| !guard.is_forked()),
-        }
-    }
-}
 
 impl Round {
     /// Waits until the write is done; nothing if the caller is to do it.
@@ -68,7 +57,8 @@ impl Round {
 
     /// As [`wait`](Self::wait), for a task. `place` is where its waker is kept.
     pub(super) fn poll(&self, cx: &Context<'_>, place: &mut Option<usize>) -> Poll<Done> {
-        if self.is_of_parent() {
+        // Nobody in a child will ever tell.
+        if self.guard.is_known_forked() {
             return Poll::Ready(Err(AuditError::Setting {
                 what: "this process was forked while the audit trail was written; whether the record was written, its parent knows",
             }));
@@ -89,11 +79,6 @@ impl Round {
             }
         }
         Poll::Pending
-    }
-
-    /// Whether nobody in this process will ever tell.
-    fn is_of_parent(&self) -> bool {
-        self.guard.as_ref().is_some_and(ForkGuard::is_forked)
     }
 
     fn tell(&self, done: Done) {

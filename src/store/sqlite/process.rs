@@ -12,8 +12,7 @@ use crate::fork::{ForkGuard, ForkableState, PerProcess};
 /// While it lives, this process has a store open.
 #[derive(Debug)]
 pub(super) struct OpenInProcess {
-    /// None where forks cannot be noticed.
-    guard: Option<ForkGuard>,
+    guard: ForkGuard,
     open: Arc<AtomicUsize>,
 }
 
@@ -29,14 +28,14 @@ impl OpenInProcess {
         }
         process.open.fetch_add(1, Ordering::SeqCst);
         Ok(Self {
-            guard: Some(ForkGuard::new()).filter(|guard| !guard.is_forked()),
+            guard: ForkGuard::new(),
             open: Arc::clone(&process.open),
         })
     }
 
     /// Whether this is a fork of the process that opened the store.
     pub(super) fn is_forked(&self) -> bool {
-        self.guard.as_ref().is_some_and(ForkGuard::is_forked)
+        self.guard.is_known_forked()
     }
 }
 
