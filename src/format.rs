@@ -11,6 +11,7 @@ mod error;
 mod header;
 mod inspect;
 mod mechanism;
+mod newer;
 mod record;
 mod reference;
 mod share;
@@ -21,6 +22,7 @@ pub(crate) use header::HeaderParts;
 pub use header::{Header, HeaderKind};
 pub use inspect::{Inspection, WrappedKeyInfo, inspect, inspect_front};
 pub use mechanism::Mechanism;
+pub(crate) use newer::check_newer;
 pub use record::{
     HeaderId, MAX_CANDIDATE_HEADERS, MAX_RECORD_PAYLOAD_LEN, MAX_RECORDS_PER_HEADER,
     RECORD_OVERHEAD,

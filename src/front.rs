@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::format::{FormatError, Header, MAX_HEADER_LEN};
+use crate::format::{FormatError, Header, MAX_HEADER_LEN, check_newer};
 
 /// Enough for the header of most messages.
 const FIRST_READ: usize = 512;
@@ -19,8 +19,7 @@ impl Front {
         loop {
             let more = wanted.saturating_sub(self.0.len()) as u64;
             let read = reader.by_ref().take(more).read_to_end(&mut self.0)?;
-            let is_cut = matches!(self.header(), Err(FormatError::Truncated { .. }));
-            if !is_cut || (read as u64) < more || wanted >= MAX_HEADER_LEN {
+            if !self.is_cut() || (read as u64) < more || wanted >= MAX_HEADER_LEN {
                 return Ok(());
             }
             wanted = (wanted * 4).min(MAX_HEADER_LEN);
@@ -29,6 +28,19 @@ impl Front {
 
     pub(crate) fn header(&self) -> Result<Header<'_>, FormatError> {
         Header::parse(&self.0).map(|(header, _rest)| header)
+    }
+
+    /// Whether it is of a version or a suite that is not known here.
+    pub(crate) fn is_newer(&self) -> bool {
+        check_newer(&self.0).is_ok()
+    }
+
+    fn is_cut(&self) -> bool {
+        let is_truncated = |error| matches!(error, FormatError::Truncated { .. });
+        match self.header() {
+            Ok(_) => false,
+            Err(error) => is_truncated(error) || check_newer(&self.0).is_err_and(is_truncated),
+        }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

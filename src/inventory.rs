@@ -15,6 +15,7 @@ pub(crate) use self::directory::files_in;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::format::{
     FormatError, Header, HeaderKind, KeyId, KeyReference, KeyVersion, Suite, WrappedKeyInfo,
+    check_newer,
 };
 
 /// Counts what is sealed: by key and version, suite and age. It needs no key, and memory only for
@@ -41,6 +42,10 @@ use crate::format::{
 /// Of a column in SQL, the first KiB is enough for ten wrapped keys, `SELECT substr(email, 1, 1024)
 /// FROM users`; a recipient of X-Wing takes 1.2 KiB for itself. What has its header cut off is
 /// counted as [cut](Self::cut), and an inventory with such is not [complete](Self::is_complete).
+///
+/// Messages that a newer waxseal made are counted as [newer](Self::newer) where they can be told from
+/// what is no message, and as [other](Self::other) where they cannot. So in a column that has nothing
+/// but messages, see that nothing is other before a key is destroyed.
 #[derive(Debug, Clone)]
 pub struct Inventory {
     now: Timestamp,
@@ -53,6 +58,7 @@ struct Totals {
     messages: u64,
     record_headers: u64,
     cut: u64,
+    newer: u64,
     other: u64,
     unreadable: u64,
     /// Wrapped keys whose keys are over the limit of keys.
@@ -142,6 +148,10 @@ impl Inventory {
                 self.totals.cut += 1;
                 return;
             }
+            Err(_) if check_newer(front).is_ok() => {
+                self.totals.newer += 1;
+                return;
+            }
             Err(_) => {
                 self.totals.other += 1;
                 return;
@@ -191,7 +201,16 @@ impl Inventory {
         self.totals.cut
     }
 
-    /// What is neither: other files, records, damaged messages, messages of a newer version.
+    /// Messages and headers for records of a version or a suite that this crate does not know, so the
+    /// keys that they need are not known for sure. They are told by wrapped keys that are laid out as
+    /// those of version 1.
+    #[must_use]
+    pub fn newer(&self) -> u64 {
+        self.totals.newer
+    }
+
+    /// What is none of these: other files, records, damaged messages, messages of a newer version that
+    /// lays its wrapped keys out in another way.
     #[must_use]
     pub fn other(&self) -> u64 {
         self.totals.other
@@ -203,16 +222,18 @@ impl Inventory {
         self.totals.unreadable
     }
 
-    /// Whether everything was read, each header to its end, and each key that is named was counted.
+    /// Whether everything was read, each header to its end, nothing was [newer](Self::newer), and each
+    /// key that is named was counted.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let Totals {
             unreadable,
             uncounted,
             cut,
+            newer,
             ..
         } = self.totals;
-        unreadable == 0 && uncounted == 0 && cut == 0
+        unreadable == 0 && uncounted == 0 && cut == 0 && newer == 0
     }
 
     /// Messages and headers for records of a suite.
@@ -346,6 +367,7 @@ impl fmt::Display for Inventory {
             messages,
             record_headers,
             cut,
+            newer,
             other,
             unreadable,
             uncounted,
@@ -357,6 +379,7 @@ impl fmt::Display for Inventory {
         )?;
         for (count, what) in [
             (cut, "cut in their headers"),
+            (newer, "of a newer format"),
             (other, "others"),
             (unreadable, "could not be read"),
             (uncounted, "under keys beyond those counted"),

@@ -6,8 +6,8 @@ use common::kms::World;
 use waxseal::format::Header;
 use waxseal::{
     CreateKey, DirectoryInventory, EncryptionContext, Envelope, EnvelopeEncryptor, Inventory,
-    KeyVersion, KmsError, MemoryHeaderStore, Rewrap, RootKey, Sealer, SingleKeyring, Suite,
-    Timestamp, UsageInventory,
+    KeyVersion, KmsError, MemoryHeaderStore, Rewrap, RewrapJob, RootKey, Sealer, SingleKeyring,
+    Suite, Timestamp, UsageInventory,
 };
 
 fn empty() -> EncryptionContext {
@@ -73,6 +73,7 @@ fn messages_and_headers_are_counted_by_key_and_version() {
     assert_eq!(json["keys"][4]["key_version"], 4);
     assert_eq!(json["keys"][4]["record_headers"], 1);
     assert_eq!(json["keys"][4]["only"], 1);
+    assert_eq!(json["newer"], 0);
     let text = inventory.to_string();
     assert!(
         text.starts_with("7 messages, 1 headers for records, 1 cut in their headers, 3 others\n"),
@@ -160,4 +161,65 @@ fn a_directory_keeps_a_version_from_being_destroyed() {
     kms.destroy_version(key, KeyVersion::FIRST).unwrap();
     let missing = DirectoryInventory::new(directory.path().join("missing"));
     assert!(missing.uses(key, None).is_err());
+}
+
+#[test]
+fn what_a_newer_waxseal_sealed_keeps_a_key_from_being_destroyed() {
+    let world = World::new();
+    let kms = world.open();
+    let directory = tempfile::tempdir().unwrap();
+    let files = DirectoryInventory::new(directory.path());
+    kms.register_inventory(files.clone());
+    let kms = kms.as_principal("test");
+    let key = kms.create_key(CreateKey::new()).unwrap().id;
+    let envelope = Envelope::new(kms.keyring(key).unwrap());
+    let mut newer = envelope.encrypt(b"x", &empty()).unwrap();
+    kms.rotate_now(key).unwrap();
+    let file = directory.path().join("newer");
+
+    // Version 2, and version 1 with a suite that it may get.
+    for first in [0x21, 0x13] {
+        newer[0] = first;
+        std::fs::write(&file, &newer).unwrap();
+        let counted = files.count().unwrap();
+        assert_eq!((counted.newer(), counted.other()), (1, 0));
+        assert!(!counted.is_complete());
+        assert_eq!(
+            counted.to_string(),
+            "0 messages, 0 headers for records, 1 of a newer format"
+        );
+        let refused = kms.destroy_version(key, KeyVersion::FIRST).unwrap_err();
+        let source = std::error::Error::source(&refused).unwrap();
+        let source = source.source().unwrap().to_string();
+        assert!(matches!(refused, KmsError::Inventory { .. }));
+        assert!(
+            source.contains("newer looks like a message of a newer"),
+            "{source}"
+        );
+
+        let job = || RewrapJob::new(&envelope, Rewrap::new());
+        let report = job().run_directory(directory.path(), |_| Some(empty()));
+        let report = report.unwrap();
+        assert_eq!((report.failed, report.other), (1, 0));
+        assert!(report.failures[0].error.contains("a newer waxseal made it"));
+        let rows = [Ok::<_, std::io::Error>(("row", &newer, empty()))];
+        assert_eq!(job().run(rows, |_, _| Ok(())).failed, 1);
+    }
+    std::fs::remove_file(file).unwrap();
+    kms.destroy_version(key, KeyVersion::FIRST).unwrap();
+}
+
+#[cfg(feature = "recipients")]
+#[test]
+fn a_newer_message_is_told_also_by_a_long_wrapped_key() {
+    use waxseal::{RecipientAlgorithm, RecipientKeyring, RecipientPrivateKey};
+
+    let directory = tempfile::tempdir().unwrap();
+    let recipient = RecipientPrivateKey::generate(RecipientAlgorithm::XWing).unwrap();
+    let keyring = RecipientKeyring::new(recipient.public_key().clone());
+    let mut newer = Envelope::new(keyring).encrypt(b"x", &empty()).unwrap();
+    newer[0] = 0x21;
+    std::fs::write(directory.path().join("newer"), newer).unwrap();
+    let counted = DirectoryInventory::new(directory.path()).count().unwrap();
+    assert_eq!(counted.newer(), 1);
 }

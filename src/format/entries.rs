@@ -131,7 +131,12 @@ impl<'a> KeyEntry<'a> {
         self.wrapped
     }
 
-    fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+    /// Whether its tag is one that this version has a layout for.
+    pub(super) fn is_of_known_kind(&self) -> bool {
+        !matches!(self.reference().parts(), ReferenceParts::Unknown)
+    }
+
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
         let tag = check_tag(reader.u8("wrapped key tag")?)?;
         let len = reader.varint("wrapped key length")? as usize;
         if len == 0 {

@@ -8,7 +8,7 @@ use super::error::{Limit, LimitExceeded};
 use super::record::{HeaderId, RECORD_MARK};
 use super::{COMMITMENT_LEN, FormatError, MAX_HEADER_LEN, MAX_PAD_LEN, SALT_LEN, Suite};
 
-const FLAG_SALT: u8 = 1;
+pub(super) const FLAG_SALT: u8 = 1;
 const FLAG_RECORD: u8 = 1 << 1;
 const FLAG_PAD: u8 = 1 << 2;
 const FLAG_RESERVED: u8 = 1 << 3;
@@ -215,7 +215,7 @@ impl HeaderParts<'_> {
     }
 }
 
-fn header_kind(flags: u8) -> Result<HeaderKind, FormatError> {
+pub(super) fn header_kind(flags: u8) -> Result<HeaderKind, FormatError> {
     let malformed = |reason| FormatError::Malformed {
         field: "flags",
         reason,

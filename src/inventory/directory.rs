@@ -16,8 +16,8 @@ use crate::kms::{InventoryError, UsageInventory};
 /// The files of a directory and of all directories in it, counted anew each time it is asked. Links
 /// are not followed.
 ///
-/// As a [`UsageInventory`] it fails when it may not read something, so that what it did not see is
-/// not destroyed.
+/// As a [`UsageInventory`] it fails when it may not read something, or finds messages of a
+/// [newer](Inventory::newer) waxseal, so that what it did not see is not destroyed.
 ///
 /// ```
 /// # let directory = tempfile::tempdir()?;
@@ -49,25 +49,28 @@ impl DirectoryInventory {
     /// When the directory itself cannot be read.
     pub fn count(&self) -> io::Result<Inventory> {
         let mut inventory = Inventory::new();
-        inventory.totals.unreadable = self.for_each(|front, written| {
+        inventory.totals.unreadable = self.for_each(|_path, front, written| {
             inventory.add(front.as_bytes(), written);
         })?;
         Ok(inventory)
     }
 
     /// Hands out the front of each file and when it was written, and says how many could not be read.
-    fn for_each(&self, mut take: impl FnMut(&Front, Option<Timestamp>)) -> io::Result<u64> {
+    fn for_each(&self, mut take: impl FnMut(&Path, &Front, Option<Timestamp>)) -> io::Result<u64> {
         std::fs::read_dir(&self.path)?;
         let mut unreadable = 0;
         let mut front = Front::default();
         for file in files_in(&self.path) {
-            let read = file.map_err(io::Error::from).and_then(|file| {
-                let file = File::open(file.path())?;
+            let read = file.map_err(io::Error::from).and_then(|entry| {
+                let file = File::open(entry.path())?;
                 front.read(&file)?;
-                file.metadata()
+                Ok((entry, file.metadata()?))
             });
             match read {
-                Ok(metadata) => take(&front, metadata.modified().ok().map(Timestamp::from)),
+                Ok((entry, metadata)) => {
+                    let written = metadata.modified().ok().map(Timestamp::from);
+                    take(entry.path(), &front, written);
+                }
                 // It is gone, and was replaced by nothing or by what is looked at too.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(_) => unreadable += 1,
@@ -84,19 +87,29 @@ impl UsageInventory for DirectoryInventory {
 
     fn uses(&self, key: KeyId, version: Option<KeyVersion>) -> Result<u64, InventoryError> {
         let mut uses = 0;
-        let unreadable = self.for_each(|front, _written| {
+        let mut newer = None;
+        let unreadable = self.for_each(|path, front, _written| {
             let is_used = front.header().is_ok_and(|header| {
                 let mut entries = header.entries().iter();
                 entries.any(|entry| names(&entry.reference().wrapping_key(), key, version))
             });
             uses += u64::from(is_used);
+            if newer.is_none() && front.is_newer() {
+                newer = Some(path.to_owned());
+            }
         });
-        match unreadable.map_err(InventoryError::new)? {
-            unreadable if unreadable > 0 && uses == 0 => Err(InventoryError::new(format!(
+        let unreadable = unreadable.map_err(InventoryError::new)?;
+        match newer {
+            _ if uses > 0 => Ok(uses),
+            _ if unreadable > 0 => Err(InventoryError::new(format!(
                 "{unreadable} files or directories in {} could not be read",
                 self.path.display()
             ))),
-            _ => Ok(uses),
+            Some(newer) => Err(InventoryError::new(format!(
+                "{} looks like a message of a newer waxseal, which may need the key; upgrade, or move it away if it is none",
+                newer.display()
+            ))),
+            None => Ok(0),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{Rewrap, Rewrapped};
 use crate::context::EncryptionContext;
 use crate::envelope::EnvelopeEncryptor;
 use crate::error::Error;
-use crate::format::FormatError;
+use crate::format::{FormatError, check_newer};
 use crate::front::Front;
 use crate::inventory::files_in;
 
@@ -258,7 +258,9 @@ impl<'a> RewrapJob<'a> {
                     report.rewrapped += 1;
                     report.in_place += u64::from(in_place);
                 }
-                Err(error) if is_other(&error) => report.other += 1,
+                Err(error) if is_other(&error) && check_newer(header.as_ref()).is_err() => {
+                    report.other += 1;
+                }
                 Err(error) => report.fail(&name, &error),
             }
         }
@@ -292,7 +294,8 @@ impl<'a> RewrapJob<'a> {
         };
         let file = SealedFile::open(path)?;
         file.read(front)?;
-        if front.header().is_err_and(|error| is_other_format(&error)) {
+        let is_other = front.header().is_err_and(|error| is_other_format(&error));
+        if is_other && !front.is_newer() {
             report.other += 1;
             return Ok(None);
         }
@@ -329,7 +332,7 @@ fn is_other(error: &Error) -> bool {
     matches!(error, Error::Format(error) if is_other_format(error))
 }
 
-/// Whether it is no message at all. What was cut or damaged is one that fails.
+/// Whether it is no message that is known here. What was cut or damaged is one that fails.
 fn is_other_format(error: &FormatError) -> bool {
     matches!(
         error,

@@ -22,7 +22,7 @@ pub struct RewrapReport {
     pub skipped: u64,
     /// Those that an interrupted rewrap had left half overwritten, and that were made whole first.
     pub recovered: u64,
-    /// Those that failed. They open as they did before.
+    /// Those that failed, messages of a newer waxseal among them. They open as they did before.
     pub failed: u64,
     /// Why, for the first [`MAX_FAILURES`](Self::MAX_FAILURES).
     pub failures: Vec<RewrapFailure>,
