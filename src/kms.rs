@@ -184,7 +184,7 @@ impl Kms {
     }
 
     /// The operations, done in the name of somebody: any text that the application has reason to
-    /// believe.
+    /// believe. With an empty one, operations are refused as [`KmsError::InvalidName`].
     #[must_use]
     pub fn as_principal(&self, principal: impl Into<Principal>) -> KmsHandle {
         KmsHandle {

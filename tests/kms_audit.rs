@@ -16,7 +16,7 @@ use waxseal::audit::{
 };
 use waxseal::{
     CachingKeyring, CreateKey, EncryptionContext, Envelope, EnvelopeEncryptor, KeyId, KeyState,
-    KeyStore, Kms, KmsError, KmsHandle, MemoryKeyStore,
+    KeyStore, Kms, KmsError, KmsHandle, ListKeys, MemoryKeyStore,
 };
 
 /// A sink that runs out of room when told to, and notes how far the key store was at each write.
@@ -295,6 +295,31 @@ fn a_record_says_who_from_where_and_nothing_of_the_context_but_hashes() {
         .collect();
     assert_ne!(ids[0], ids[1]);
     assert_eq!(ids[0].len(), 32);
+}
+
+#[test]
+fn nobody_does_anything_without_a_name() {
+    let (world, sink, kms) = watched();
+    let key = key(&kms.as_principal(ADMIN));
+    let nobody = kms.as_principal("");
+    let (before, recorded) = (world.store_contents(), sink.records().len());
+    for refused in [
+        nobody.disable_key(key).map(drop),
+        nobody.encrypt(key, b"x", &tenant("a")).map(drop),
+        nobody.list_keys(&ListKeys::new()).map(drop),
+    ] {
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "a principal is the name of who acts, not empty, such as svc:billing; what was given is not"
+        );
+    }
+    assert_eq!(world.store_contents(), before);
+    let made = &sink.records()[recorded..];
+    assert_eq!(made.len(), 3);
+    for record in made {
+        assert_eq!(record.outcome, Outcome::Failed);
+        assert_eq!(record.error.as_deref(), Some("InvalidName"));
+    }
 }
 
 #[test]

@@ -139,3 +139,13 @@ fn a_kms_that_is_open_asks_its_policy_and_records_it() {
         ]
     );
 }
+
+#[test]
+fn nobody_restores_without_a_name() {
+    let (file, _) = backed_up(&MemorySink::new());
+    let (store, envelope, new) = (MemoryKeyStore::new(), envelope(), new());
+    let backup = Backup::under(&envelope).with_software(&new);
+    let error = Kms::restore(&store, "", &backup, file.as_slice()).unwrap_err();
+    assert!(matches!(error, KmsError::InvalidName { .. }), "{error}");
+    Kms::restore(&store, RESTORER, &backup, file.as_slice()).unwrap();
+}

@@ -190,15 +190,18 @@ impl Kms {
     ///
     /// [`KmsError::Backup`] when the backup cannot be opened or is none, or the store is not empty;
     /// [`KmsError::NoProvider`] when keys of software are in it and there is
-    /// [no provider](Backup::with_software) for them; [`KmsError::Conflict`] when the store was
-    /// changed meanwhile; and the failures of the store. The store is then as it was.
+    /// [no provider](Backup::with_software) for them; [`KmsError::InvalidName`] when `restored_by` is
+    /// empty; [`KmsError::Conflict`] when the store was changed meanwhile; and the failures of the
+    /// store. The store is then as it was.
     pub fn restore(
         store: &dyn KeyStore,
         restored_by: impl Into<Principal>,
         backup: &Backup<'_>,
         reader: impl Read,
     ) -> Result<BackupReport, KmsError> {
-        restore::into_empty(store, restored_by.into(), backup, reader)
+        let restored_by = restored_by.into();
+        restored_by.check()?;
+        restore::into_empty(store, restored_by, backup, reader)
     }
 }
 

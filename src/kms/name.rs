@@ -155,7 +155,7 @@ impl<'a> From<&'a String> for KeySelector<'a> {
     }
 }
 
-/// Who acts, as the application says: any text, such as `svc:billing`.
+/// Who acts, as the application says: any text that is not empty, such as `svc:billing`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal(Arc<str>);
 
@@ -170,6 +170,17 @@ impl Principal {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Refuses an empty name, which would be nobody in the audit trail.
+    pub(super) fn check(&self) -> Result<(), KmsError> {
+        if self.0.is_empty() {
+            return Err(KmsError::InvalidName {
+                what: "a principal",
+                rule: "the name of who acts, not empty, such as svc:billing",
+            });
+        }
+        Ok(())
     }
 }
 

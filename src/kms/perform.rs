@@ -188,6 +188,9 @@ impl<'a> Gate<'a> {
         attempt: &Attempt<'_>,
         find: impl FnOnce() -> Result<Option<Arc<KeyEntry>>, KmsError>,
     ) -> Result<Option<Arc<KeyEntry>>, KmsError> {
+        if !attempt.is_due_work() {
+            self.session.principal.check()?;
+        }
         self.kms.refresh()?;
         let entry = find().map_err(|error| hide(attempt, error))?;
         attempt.told.key.set(entry.as_ref().map(|entry| entry.id()));
