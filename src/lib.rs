@@ -34,6 +34,11 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+// So that its code is compiled.
+#[cfg(all(doctest, feature = "pkcs11", feature = "sqlite"))]
+#[doc = include_str!("../HSM.md")]
+struct HsmGuide;
+
 pub use clock::{Clock, InvalidTimestamp, ManualClock, SystemClock, Timestamp};
 pub use context::{ContextError, EncryptionContext};
 pub use crypto::{Engine, ImportWrapping, MacAlgorithm, MessageInput, SigningAlgorithm};
