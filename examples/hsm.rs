@@ -93,7 +93,7 @@ fn use_token(folder: &Path) -> Result<(), Box<dyn Error>> {
     let context = EncryptionContext::new([("tenant", "acme")])?;
     let message = envelope.encrypt(b"4242 4242 4242 4242", &context)?;
     for key in inspect(&message)?.wrapped_keys {
-        println!("   the message names its key: {key:?}");
+        println!("   the message names its key: {key}");
     }
     let payload = envelope.decrypt(&message, &context)?;
     println!("   opened: {}", String::from_utf8_lossy(&payload));

@@ -126,12 +126,12 @@ fn try_out(module: &Path, label: &str, pin_file: &Path) -> Result<(), Box<dyn Er
     let provider = Pkcs11KeyProvider::open(config)?;
     println!("{provider:?}");
     let mut first = None;
-    for (vendor, mechanism) in CANDIDATES {
+    for (vendor, mechanism, name) in CANDIDATES {
         let wrapping = TokenWrapping::new(vendor).with_mechanism(mechanism);
         match round_trip(&provider.clone().with_wrapping(wrapping)) {
             Ok(()) => {
                 println!("  yes {mechanism} as {vendor:?}");
-                first.get_or_insert((vendor, mechanism));
+                first.get_or_insert((vendor, name));
             }
             Err(error) => println!("   no {mechanism} as {vendor:?}: {}", reason(&error)),
         }
@@ -145,9 +145,9 @@ fn try_out(module: &Path, label: &str, pin_file: &Path) -> Result<(), Box<dyn Er
     }
     match first {
         None => println!("\nNothing here wraps data keys: this token cannot be used."),
-        Some((vendor, mechanism)) => println!(
+        Some((vendor, name)) => println!(
             "\nUse: Pkcs11KeyProvider::open(config)?.with_wrapping(TokenWrapping::new(Vendor::{vendor:?})\
-             .with_mechanism(/* {mechanism} */))\n\
+             .with_mechanism(Mechanism::{name}))\n\
              Who makes the IV of AES-GCM cannot be found out by trying. If the token's documents say \
              that it ignores the caller's IV, use the vendor that they name."
         ),
@@ -166,17 +166,24 @@ fn reason(error: &ProviderError) -> String {
     }
 }
 
+/// Each with the name of its constant.
+macro_rules! candidates {
+    ($($vendor:ident $mechanism:ident,)*) => {
+        [$((Vendor::$vendor, Mechanism::$mechanism, stringify!($mechanism))),*]
+    };
+}
+
 /// In the order in which they are to be preferred.
-const CANDIDATES: [(Vendor, Mechanism); 9] = [
-    (Vendor::Generic, Mechanism::GCM_CALLER_IV),
-    (Vendor::CloudHsm, Mechanism::GCM_RETURNED_IV),
-    (Vendor::CloudHsm, Mechanism::GCM_PREPENDED_IV),
-    (Vendor::Luna, Mechanism::GCM_APPENDED_LONG_IV),
-    (Vendor::GoogleKms, Mechanism::GCM_RETURNED_IV),
-    (Vendor::Generic, Mechanism::AES_KEY_WRAP),
-    (Vendor::Generic, Mechanism::RSA_OAEP_SHA256),
-    (Vendor::Generic, Mechanism::RSA_OAEP_SHA1),
-    (Vendor::Generic, Mechanism::CBC_HMAC_SHA256),
+const CANDIDATES: [(Vendor, Mechanism, &str); 9] = candidates![
+    Generic GCM_CALLER_IV,
+    CloudHsm GCM_RETURNED_IV,
+    CloudHsm GCM_PREPENDED_IV,
+    Luna GCM_APPENDED_LONG_IV,
+    GoogleKms GCM_RETURNED_IV,
+    Generic AES_KEY_WRAP,
+    Generic RSA_OAEP_SHA256,
+    Generic RSA_OAEP_SHA1,
+    Generic CBC_HMAC_SHA256,
 ];
 
 fn round_trip(provider: &Pkcs11KeyProvider) -> Result<(), ProviderError> {
