@@ -15,6 +15,7 @@ mod material;
 mod oaep;
 mod rustcrypto;
 mod secret_array;
+mod secret_vec;
 mod shamir;
 mod signing;
 #[cfg(feature = "pkcs11")]
@@ -34,6 +35,7 @@ pub(crate) use material::MaterialWrap;
 pub(crate) use oaep::ImportKeyPair;
 pub use oaep::ImportWrapping;
 pub(crate) use secret_array::SecretArray;
+pub(crate) use secret_vec::SecretVec;
 pub(crate) use shamir::{combine_shares, split_secret};
 pub(crate) use signing::{KeyPair, SigningKey, VerifyingKey};
 pub use signing::{MessageInput, SigningAlgorithm};

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use zeroize::Zeroizing;
-
-use crate::crypto::{KEY_LEN, SecretArray, constant_time_eq};
+use crate::crypto::{KEY_LEN, SecretArray, SecretVec, constant_time_eq};
 use crate::rng::{RandomError, RandomSource};
 
 /// A data key (DEK): exactly 32 uniformly random bytes that encrypt payloads.
@@ -111,11 +109,11 @@ impl FreshDataKey {
 ///
 /// It derefs to `[u8]`. Its bytes are zeroized when it is dropped; a copy that you make of them,
 /// with `to_vec` for instance, is not.
-pub struct SecretBytes(Zeroizing<Vec<u8>>);
+pub struct SecretBytes(SecretVec);
 
 impl SecretBytes {
     pub(crate) fn zeroed(len: usize) -> Self {
-        Self(Zeroizing::new(vec![0; len]))
+        Self(SecretVec::zeroed(len))
     }
 
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
@@ -125,7 +123,7 @@ impl SecretBytes {
 
 impl From<Vec<u8>> for SecretBytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(bytes.into())
     }
 }
 
