@@ -50,14 +50,27 @@ proptest! {
         reader.read_to_end(&mut pulled).unwrap();
         prop_assert!(pulled == expected);
 
-        prop_assert!(*parallel().decrypt(&expected, &context).unwrap() == payload);
-        let mut reader = DecryptReader::new(&parallel(), &expected[..], options).unwrap();
-        let mut opened = vec![0; len];
-        for piece in opened.chunks_mut(piece) {
+        let mut pulled = vec![0; expected.len()];
+        let mut reader = EncryptReader::buffered(&parallel(), &payload[..], options).unwrap();
+        for piece in pulled.chunks_mut(piece) {
             reader.read_exact(piece).unwrap();
         }
-        prop_assert!(opened == payload);
+        prop_assert!(pulled == expected);
         prop_assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+
+        prop_assert!(*parallel().decrypt(&expected, &context).unwrap() == payload);
+        for reader in [
+            DecryptReader::new(&parallel(), &expected[..], options),
+            DecryptReader::buffered(&parallel(), &expected[..], options),
+        ] {
+            let mut reader = reader.unwrap();
+            let mut opened = vec![0; len];
+            for piece in opened.chunks_mut(piece) {
+                reader.read_exact(piece).unwrap();
+            }
+            prop_assert!(opened == payload);
+            prop_assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+        }
     }
 }
 

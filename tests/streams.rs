@@ -42,12 +42,25 @@ fn write_in_pieces(envelope: &Envelope, payload: &[u8], sizes: &[usize]) -> Vec<
     writer.finish().unwrap().inner
 }
 
-/// Opens the message through a reader, in pieces of the given sizes.
+/// Opens the message through a reader, in pieces of the given sizes; with and without the use of
+/// the source's own buffer.
 fn read_in_pieces(envelope: &Envelope, message: &[u8], sizes: &[usize]) -> io::Result<Vec<u8>> {
     let context = context();
     let options = MessageOptions::new(&context);
-    let source = Choppy::new(message, sizes.to_vec());
-    let mut reader = DecryptReader::new(envelope, source, options)?;
+    let source = || Choppy::new(message, sizes.to_vec());
+    let read =
+        DecryptReader::new(envelope, source(), options).and_then(|reader| pieces_of(reader, sizes));
+    let read_buffered = DecryptReader::buffered(envelope, source(), options)
+        .and_then(|reader| pieces_of(reader, sizes));
+    match (&read, &read_buffered) {
+        (Ok(payload), Ok(buffered)) => assert!(payload == buffered),
+        (Err(error), Err(buffered)) => assert_eq!(error.kind(), buffered.kind()),
+        differ => panic!("{differ:?}"),
+    }
+    read
+}
+
+fn pieces_of(mut reader: impl Read, sizes: &[usize]) -> io::Result<Vec<u8>> {
     let mut payload = Vec::new();
     for size in sizes.iter().cycle() {
         let mut piece = vec![0; *size];
@@ -89,12 +102,13 @@ proptest! {
 
         let context = context();
         let options = MessageOptions::new(&context);
-        let source = Choppy::new(&payload[..], writes);
-        let mut pulled = Vec::new();
-        let reader = EncryptReader::new(&envelope, source, options).unwrap();
-        Choppy::new(reader, reads.clone()).read_to_end(&mut pulled).unwrap();
+        let source = || Choppy::new(&payload[..], writes.clone());
+        let reader = EncryptReader::new(&envelope, source(), options).unwrap();
+        let pulled = pieces_of(reader, &reads).unwrap();
+        let reader = EncryptReader::buffered(&envelope, source(), options).unwrap();
+        let pulled_buffered = pieces_of(reader, &reads).unwrap();
 
-        for message in [written, one_shot, pulled] {
+        for message in [written, one_shot, pulled, pulled_buffered] {
             prop_assert_eq!(&*envelope.decrypt(&message, &context).unwrap(), &payload[..]);
             prop_assert_eq!(&read_in_pieces(&envelope, &message, &reads).unwrap(), &payload);
             let at = DecryptAt::new(&envelope, message, options).unwrap();
@@ -109,6 +123,7 @@ proptest! {
     fn seeking_is_reading_from_there(
         len in lengths(),
         reads in sizes(),
+        buffered: bool,
         moves in prop::collection::vec((0..3u8, 0..220_000i64, 0..70_000usize), 1..12),
     ) {
         let envelope = common::envelope();
@@ -122,7 +137,12 @@ proptest! {
         let context = context();
         let options = MessageOptions::new(&context);
         let source = Choppy::new(file, reads);
-        let mut reader = DecryptReader::new(&envelope, source, options).unwrap();
+        let reader = if buffered {
+            DecryptReader::buffered(&envelope, source, options)
+        } else {
+            DecryptReader::new(&envelope, source, options)
+        };
+        let mut reader = reader.unwrap();
         let mut expected = Cursor::new(&payload[..]);
         for (kind, place, wanted) in moves {
             let to = match kind {
@@ -197,25 +217,14 @@ impl Cut {
         let options = MessageOptions::new(&context);
         assert!(self.envelope.decrypt(message, &context).is_err(), "{what}");
 
-        let mut payload = Vec::new();
-        let error = match DecryptReader::new(&self.envelope, message, options) {
-            Err(error) => error,
-            Ok(mut reader) => {
-                let error = reader.read_to_end(&mut payload).expect_err(what);
-                let again = reader.read(&mut [0; 100]).expect_err("errors are for good");
-                assert_eq!(again.kind(), error.kind(), "{what}");
-                error
-            }
-        };
-        assert_eq!(error.kind(), kind, "{what}: {error}");
-        assert!(
-            error.get_ref().is_some_and(|error| error.is::<Error>()),
-            "{what}"
-        );
-        let truth = self.envelope.decrypt(&self.message, &context).unwrap();
-        assert!(truth.starts_with(&payload), "{what}: false plaintext");
-        assert!(payload.len() < truth.len(), "{what}: all of it");
+        for reader in [
+            DecryptReader::new(&self.envelope, message, options),
+            DecryptReader::buffered(&self.envelope, message, options),
+        ] {
+            self.assert_fails(reader, kind, what);
+        }
 
+        let mut payload = Vec::new();
         if let Ok(at) = DecryptAt::new(&self.envelope, message, options) {
             let mut whole = vec![0; 100_000];
             assert!(at.read_at(&mut whole, 0).is_err(), "{what}");
@@ -230,6 +239,27 @@ impl Cut {
                 .and_then(|_| reader.read_to_end(&mut payload));
             assert!(to_the_end.is_err() || from_the_start.is_err(), "{what}");
         }
+    }
+
+    fn assert_fails(&self, reader: io::Result<DecryptReader<&[u8]>>, kind: ErrorKind, what: &str) {
+        let mut payload = Vec::new();
+        let error = match reader {
+            Err(error) => error,
+            Ok(mut reader) => {
+                let error = reader.read_to_end(&mut payload).expect_err(what);
+                let again = reader.read(&mut [0; 100]).expect_err("errors are for good");
+                assert_eq!(again.kind(), error.kind(), "{what}");
+                error
+            }
+        };
+        assert_eq!(error.kind(), kind, "{what}: {error}");
+        assert!(
+            error.get_ref().is_some_and(|error| error.is::<Error>()),
+            "{what}"
+        );
+        let truth = self.envelope.decrypt(&self.message, &context()).unwrap();
+        assert!(truth.starts_with(&payload), "{what}: false plaintext");
+        assert!(payload.len() < truth.len(), "{what}: all of it");
     }
 }
 

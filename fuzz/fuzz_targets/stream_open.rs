@@ -43,9 +43,13 @@ fuzz_target!(|input: Input| {
     let expected = ENVELOPE.decrypt(&message, &CONTEXT).ok();
     let options = MessageOptions::new(&CONTEXT);
 
-    let streamed = DecryptReader::new(&*ENVELOPE, &message[..], options)
-        .and_then(|reader| read_all(reader, &input.reads));
-    assert_eq!(streamed.ok().as_deref(), expected.as_deref());
+    for reader in [
+        DecryptReader::new(&*ENVELOPE, &message[..], options),
+        DecryptReader::buffered(&*ENVELOPE, &message[..], options),
+    ] {
+        let streamed = reader.and_then(|reader| read_all(reader, &input.reads));
+        assert_eq!(streamed.ok().as_deref(), expected.as_deref());
+    }
 
     let at = DecryptAt::new(&*ENVELOPE, &message[..], options);
     let whole = at.and_then(|at| {

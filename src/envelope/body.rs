@@ -28,11 +28,21 @@ pub enum Parallelism {
 
 impl Parallelism {
     /// Chunks that a stream gathers, seals, opens, reads or writes at a time.
-    pub(crate) fn batch(self) -> usize {
+    pub(crate) const fn batch(self) -> usize {
         match self {
             Self::Serial => 4,
             #[cfg(feature = "rayon")]
             Self::Rayon => 64,
+        }
+    }
+
+    /// Chunks that a stream seals or opens at a time between the buffers of others, where more of
+    /// them cost it no memory, and the threads meet less often.
+    pub(crate) const fn direct_batch(self) -> usize {
+        match self {
+            Self::Serial => Self::Serial.batch(),
+            #[cfg(feature = "rayon")]
+            Self::Rayon => 1024,
         }
     }
 }

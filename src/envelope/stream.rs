@@ -10,7 +10,10 @@ mod encrypt_writer;
 mod header;
 mod moved;
 mod open;
+mod payload;
 mod seal;
+mod source;
+mod window;
 
 pub use decrypt_at::{DecryptAt, ReadAt};
 pub use decrypt_reader::DecryptReader;

@@ -1,6 +1,6 @@
 //! Readers and writers that behave as badly as they may.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 
 /// Gives and takes at most so many bytes at a time, in turn, and is interrupted in between.
 #[derive(Debug)]
@@ -32,6 +32,19 @@ impl<R: Read> Read for Choppy<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let len = self.next_size()?.min(buffer.len());
         self.inner.read(&mut buffer[..len])
+    }
+}
+
+/// Its buffer is that of `inner`, in parts.
+impl<R: BufRead> BufRead for Choppy<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let size = self.next_size()?;
+        let buffer = self.inner.fill_buf()?;
+        Ok(&buffer[..buffer.len().min(size)])
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.inner.consume(len);
     }
 }
 

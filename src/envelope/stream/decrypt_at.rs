@@ -3,12 +3,10 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use zeroize::Zeroizing;
-
 use super::header::{FIRST_READ, HEADER_ROOM, parse_front};
 use super::moved::moved;
-use super::open::Failure;
-use crate::crypto::TAG_LEN;
+use super::payload::Failure;
+use crate::crypto::{SecretVec, TAG_LEN};
 use crate::envelope::body::BodyCipher;
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
 use crate::error::Error;
@@ -123,7 +121,7 @@ impl<S: ReadAt> DecryptAt<S> {
         }
         let last = self.last_chunk()?;
         let mut sealed = vec![0; SEALED_CHUNK_LEN];
-        let mut plain = Zeroizing::new(vec![0; CHUNK_LEN]);
+        let mut plain = SecretVec::zeroed(CHUNK_LEN);
         let filled = read_full(&self.source, &mut sealed, self.chunk_offset(last)?)?;
         let len = self.open(last, sealed.get(..filled), &mut plain)?;
         let len = last * CHUNK_LEN as u64 + len as u64;
@@ -225,7 +223,7 @@ const BATCH: usize = 4;
 /// Buffers of a read: as many chunks as it may touch, at most a batch.
 struct Scratch {
     sealed: Vec<u8>,
-    plain: Zeroizing<Vec<u8>>,
+    plain: SecretVec,
 }
 
 impl Scratch {
@@ -233,7 +231,7 @@ impl Scratch {
         let touched = usize::try_from(len / CHUNK_LEN as u64 + 2).unwrap_or(BATCH);
         Self {
             sealed: vec![0; touched.min(BATCH) * SEALED_CHUNK_LEN],
-            plain: Zeroizing::new(vec![0; CHUNK_LEN]),
+            plain: SecretVec::zeroed(CHUNK_LEN),
         }
     }
 }

@@ -1,9 +1,10 @@
 use std::fmt;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 use super::header::Front;
-use super::moved::moved;
-use super::open::{Failure, OpenCore, Progress};
+use super::open::{OpenCore, Progress};
+use super::payload::Failure;
+use super::source::{Source, retry};
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
 use crate::error::Error;
 use crate::format::FormatError;
@@ -39,16 +40,16 @@ use crate::format::body::{CHUNK_LEN, SEALED_CHUNK_LEN, payload_len};
 /// ```
 pub struct DecryptReader<R: Read> {
     core: OpenCore,
-    inner: R,
-    /// The bytes read from `inner` since the message began, the header among them.
+    source: Source<R>,
+    /// The bytes read from the source since the message began, the header among them.
     consumed: u64,
     header_len: u64,
-    /// Where the body begins in `inner`, once that was asked.
+    /// Where the body begins in the source, once that was asked.
     body_start: Option<u64>,
-    /// The place to read on from, while `inner` is somewhere else.
+    /// The place to read on from, while the source is somewhere else.
     lost: Option<u64>,
     opened_by: usize,
-    /// An error of `inner` from when the call gave plaintext all the same.
+    /// An error of the source from when the call gave plaintext all the same.
     owed: Option<io::Error>,
 }
 
@@ -61,12 +62,42 @@ impl<R: Read> DecryptReader<R> {
     /// inside of the [`io::Error`].
     pub fn new(
         envelope: &(impl EnvelopeEncryptor + ?Sized),
-        mut inner: R,
+        inner: R,
+        options: MessageOptions<'_>,
+    ) -> io::Result<Self> {
+        Self::over(envelope, Source::new(inner), options)
+    }
+
+    /// As [`new`](Self::new), and opens chunks right out of the buffer of `inner`, which spares a
+    /// copy of all that is read: for messages in memory, mapped files, and whatever else has what is
+    /// to be read at hand.
+    ///
+    /// A chunk that is not whole in the buffer is copied together, so a
+    /// [`BufReader`](io::BufReader) gains something from 64 KiB on, and loses with its default of 8;
+    /// around a file, [`new`](Self::new) needs none.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn buffered(
+        envelope: &(impl EnvelopeEncryptor + ?Sized),
+        inner: R,
+        options: MessageOptions<'_>,
+    ) -> io::Result<Self>
+    where
+        R: BufRead,
+    {
+        Self::over(envelope, Source::buffered(inner), options)
+    }
+
+    fn over(
+        envelope: &(impl EnvelopeEncryptor + ?Sized),
+        mut source: Source<R>,
         options: MessageOptions<'_>,
     ) -> io::Result<Self> {
         let mut front = Front::new();
         loop {
-            let read = read_some(&mut inner, front.room())?;
+            let read = retry(|| source.read(front.room()))?;
             front.put(read);
             if let Some(header) = front.header().map_err(Error::from)? {
                 let opening = envelope.begin_opening(&header, options)?;
@@ -75,7 +106,7 @@ impl<R: Read> DecryptReader<R> {
                     consumed: front.bytes().len() as u64,
                     header_len: header_len as u64,
                     core: front.into_body(&opening, header_len),
-                    inner,
+                    source,
                     body_start: None,
                     lost: None,
                     opened_by: opening.opened_by,
@@ -85,13 +116,34 @@ impl<R: Read> DecryptReader<R> {
         }
     }
 
+    /// Opens right out of the source's own buffer what is whole there, and tells how much that gave.
+    fn read_from_buffer(&mut self, payload: &mut [u8]) -> io::Result<usize> {
+        let moved = self.core.read_from(self.source.buffer()?, payload)?;
+        self.source.consume(moved.taken);
+        self.consumed += moved.taken as u64;
+        Ok(moved.given)
+    }
+
+    /// Reads some of the body, to give `wanted` bytes of plaintext.
+    fn read_body(&mut self, wanted: usize) -> io::Result<()> {
+        let room = if self.source.is_buffered() {
+            self.core.input_to_chunk_end()
+        } else {
+            self.core.input(wanted)
+        };
+        let len = retry(|| self.source.read(room))?;
+        self.core.put(len);
+        self.consumed += len as u64;
+        Ok(())
+    }
+
     /// Reads more while other threads open what is at hand.
     #[cfg(feature = "rayon")]
     fn read_beside(&mut self, payload: &mut [u8]) -> io::Result<usize> {
-        let inner = &mut self.inner;
+        let source = &mut self.source;
         let (opened, read) = self
             .core
-            .read_beside(payload, |free| read_some(inner, free))?;
+            .read_beside(payload, |free| retry(|| source.read(free)))?;
         match read {
             Ok(len) => self.consumed += len as u64,
             Err(error) => self.owed = Some(error),
@@ -106,7 +158,7 @@ impl<R: Read> DecryptReader<R> {
 
     /// Gives back where the message is read from, at an arbitrary place.
     pub fn into_inner(self) -> R {
-        self.inner
+        self.source.reader
     }
 }
 
@@ -128,11 +180,10 @@ impl<R: Read> Read for DecryptReader<R> {
             }
             match self.core.read(payload)? {
                 Progress::Plain(len) => return Ok(len),
-                Progress::NeedsInput => {
-                    let len = read_some(&mut self.inner, self.core.input(payload.len()))?;
-                    self.core.put(len);
-                    self.consumed += len as u64;
-                }
+                Progress::NeedsInput => match retry(|| self.read_from_buffer(payload))? {
+                    0 => self.read_body(payload.len())?,
+                    len => return Ok(len),
+                },
             }
         }
     }
@@ -188,7 +239,11 @@ impl<R: Read + Seek> DecryptReader<R> {
         self.seek_to_chunk(number)?;
         let mut sealed = Vec::with_capacity(SEALED_CHUNK_LEN);
         let most = SEALED_CHUNK_LEN as u64;
-        self.inner.by_ref().take(most).read_to_end(&mut sealed)?;
+        self.source
+            .reader
+            .by_ref()
+            .take(most)
+            .read_to_end(&mut sealed)?;
         let len = self.core.verify_last(number, &sealed)?;
         self.go_to(position)?;
         Ok(len)
@@ -201,7 +256,7 @@ impl<R: Read + Seek> DecryptReader<R> {
         }
         let start = self.body_start()?;
         self.lost = Some(self.position());
-        let end = self.inner.seek(SeekFrom::End(0))?;
+        let end = self.source.reader.seek(SeekFrom::End(0))?;
         match payload_len(end.saturating_sub(start)) {
             Ok(len) => Ok(len),
             Err(FormatError::Truncated { .. }) => self.core.fail(Failure::Truncated),
@@ -230,7 +285,7 @@ impl<R: Read + Seek> DecryptReader<R> {
             .checked_mul(SEALED_CHUNK_LEN as u64)
             .and_then(|offset| offset.checked_add(start))
             .ok_or_else(|| Failure::TooLong.error())?;
-        self.inner.seek(SeekFrom::Start(place)).map(drop)
+        self.source.reader.seek(SeekFrom::Start(place)).map(drop)
     }
 
     /// Where the body begins: known from where `inner` is before the first seek.
@@ -238,7 +293,11 @@ impl<R: Read + Seek> DecryptReader<R> {
         if let Some(start) = self.body_start {
             return Ok(start);
         }
-        let message_start = self.inner.stream_position()?.saturating_sub(self.consumed);
+        let message_start = self
+            .source
+            .reader
+            .stream_position()?
+            .saturating_sub(self.consumed);
         let start = message_start + self.header_len;
         self.body_start = Some(start);
         Ok(start)
@@ -248,14 +307,5 @@ impl<R: Read + Seek> DecryptReader<R> {
 impl<R: Read> fmt::Debug for DecryptReader<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DecryptReader").finish_non_exhaustive()
-    }
-}
-
-fn read_some(inner: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match inner.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return moved(read?, buffer.len()),
-        }
     }
 }

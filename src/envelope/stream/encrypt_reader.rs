@@ -1,24 +1,23 @@
 use std::fmt;
-use std::io::{self, Read};
-use std::ops::Range;
+use std::io::{self, BufRead, ErrorKind, Read};
 
-use zeroize::Zeroizing;
-
-use super::moved::moved;
 use super::seal::SealCore;
+use super::source::Source;
+use super::window::Window;
+use crate::crypto::SecretVec;
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
 use crate::error::Error;
 
 /// Reads plaintext from `R` and gives the message to whoever reads from it: for uploads and other
 /// consumers that pull.
 ///
-/// It takes 192 KiB of memory, whatever the length.
+/// It takes 192 KiB of memory, whatever the length. Who reads 16 KiB and more at a time spares a
+/// copy.
 pub struct EncryptReader<R: Read> {
     core: SealCore,
-    inner: R,
-    input: Zeroizing<Vec<u8>>,
-    /// The part of `input` that is to be sealed next.
-    unsealed: Range<usize>,
+    source: Source<R>,
+    /// What was read and is to be sealed next; unused where the source has a buffer.
+    input: Window<SecretVec>,
 }
 
 impl<R: Read> EncryptReader<R> {
@@ -33,42 +32,84 @@ impl<R: Read> EncryptReader<R> {
         options: MessageOptions<'_>,
     ) -> Result<Self, Error> {
         let core = SealCore::new(envelope.begin_sealing(options)?);
-        Ok(Self {
-            input: Zeroizing::new(vec![0; core.batch_len()]),
+        let input_len = core.batch_len();
+        Ok(Self::over(Source::new(inner), core, input_len))
+    }
+
+    /// As [`new`](Self::new), and seals right out of the buffer of `inner`, which spares a copy of
+    /// all that is read: for payloads in memory, mapped files, and whatever else has what is to be
+    /// read at hand.
+    ///
+    /// A chunk (16 KiB) that is not whole in the buffer is copied together, so a
+    /// [`BufReader`](io::BufReader) gains something from 64 KiB on, and loses with its default of 8;
+    /// around a file, [`new`](Self::new) needs none.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn buffered(
+        envelope: &(impl EnvelopeEncryptor + ?Sized),
+        inner: R,
+        options: MessageOptions<'_>,
+    ) -> Result<Self, Error>
+    where
+        R: BufRead,
+    {
+        let core = SealCore::new(envelope.begin_sealing(options)?);
+        Ok(Self::over(Source::buffered(inner), core, 0))
+    }
+
+    fn over(source: Source<R>, core: SealCore, input_len: usize) -> Self {
+        Self {
             core,
-            inner,
-            unsealed: 0..0,
-        })
+            source,
+            input: Window {
+                buffer: SecretVec::zeroed(input_len),
+                range: 0..0,
+            },
+        }
     }
 
     /// Gives back where the plaintext is read from.
     pub fn into_inner(self) -> R {
-        self.inner
+        self.source.reader
     }
 
-    /// Seals some more plaintext, or the end of it.
-    fn seal_more(&mut self) -> io::Result<()> {
-        let unsealed = self.input.get(self.unsealed.clone()).unwrap_or_default();
-        if !unsealed.is_empty() {
-            self.unsealed.start += self.core.push(unsealed)?;
-            return Ok(());
-        }
-        match self.inner.read(&mut self.input) {
-            Ok(0) => self.core.finish(),
-            Ok(len) => {
-                self.unsealed = 0..moved(len, self.input.len())?;
-                Ok(())
+    /// Seals some more plaintext, or the end of it, to `message` where it has the room, and tells how
+    /// much was put there.
+    fn seal_more(&mut self, message: &mut [u8]) -> io::Result<usize> {
+        if self.source.is_buffered() {
+            let plain = self.source.buffer()?;
+            if plain.is_empty() {
+                self.core.finish()?;
+                return Ok(0);
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(error) => Err(error),
+            let moved = self.core.push_to(plain, message)?;
+            self.source.consume(moved.taken);
+            return Ok(moved.given);
         }
+        if self.input.filled().is_empty() {
+            let len = self.source.read(&mut self.input.buffer)?;
+            if len == 0 {
+                self.core.finish()?;
+                return Ok(0);
+            }
+            self.input.range = 0..len;
+        }
+        let moved = self.core.push_to(self.input.filled(), message)?;
+        self.input.range.start += moved.taken;
+        Ok(moved.given)
     }
 }
 
 impl<R: Read> Read for EncryptReader<R> {
     fn read(&mut self, message: &mut [u8]) -> io::Result<usize> {
         while self.core.pending().is_empty() && !self.core.is_finished() {
-            self.seal_more()?;
+            match self.seal_more(message) {
+                Ok(0) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                sealed => return sealed,
+            }
         }
         let len = self.core.pending().read(message)?;
         self.core.advance(len);

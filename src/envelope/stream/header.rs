@@ -1,7 +1,9 @@
 //! Reading the header of a stream, whose length only its content tells.
 
 use super::open::OpenCore;
+use crate::envelope::body::Parallelism;
 use crate::envelope::sealing::Opening;
+use crate::format::body::SEALED_CHUNK_LEN;
 use crate::format::{FormatError, Header, MAX_HEADER_LEN};
 
 /// What is read first to find the end of a header: most end within it.
@@ -9,6 +11,13 @@ pub(crate) const FIRST_READ: usize = 512;
 
 /// The room in which the largest header fits.
 pub(crate) const HEADER_ROOM: usize = MAX_HEADER_LEN + 1;
+
+/// The room in which that fits, and what is read at a time of the body after it.
+const ROOM: usize = {
+    let batch_len = Parallelism::Serial.batch() * SEALED_CHUNK_LEN;
+    assert!(batch_len > HEADER_ROOM);
+    batch_len
+};
 
 /// Reads the header at the `front` of a message, of which `all` may be there; `None` if the header
 /// is longer than the front.
@@ -30,7 +39,7 @@ pub(crate) struct Front {
 impl Front {
     pub(crate) fn new() -> Self {
         Self {
-            buffer: vec![0; HEADER_ROOM],
+            buffer: vec![0; ROOM],
             filled: 0,
             ended: false,
         }

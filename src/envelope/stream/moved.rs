@@ -1,5 +1,12 @@
 use std::io;
 
+/// How many bytes were taken from one buffer, and how many given to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Moved {
+    pub(crate) taken: usize,
+    pub(crate) given: usize,
+}
+
 /// The number of bytes that a reader or writer says it moved, where it was given `room` for them.
 ///
 /// # Errors

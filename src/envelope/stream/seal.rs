@@ -2,9 +2,10 @@
 
 use std::io;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::zeroize_bytes;
 
-use crate::crypto::Rejected;
+use super::moved::Moved;
+use crate::crypto::{Rejected, SecretVec};
 use crate::envelope::body::{BodyCipher, Parallelism};
 use crate::envelope::sealing::Sealing;
 use crate::error::Error;
@@ -20,7 +21,7 @@ pub(crate) struct SealCore {
     /// The number of the next chunk to be sealed.
     number: u64,
     /// Plaintext that is not sealed yet, less than a batch.
-    plain: Zeroizing<Vec<u8>>,
+    plain: SecretVec,
     outbox: Outbox,
     /// Sealed while the outbox was being written, and to be written after it.
     next: Outbox,
@@ -72,7 +73,7 @@ impl SealCore {
         Self {
             cipher: BodyCipher::new(&sealing.body_key),
             number: 0,
-            plain: Zeroizing::new(Vec::with_capacity(batch * CHUNK_LEN)),
+            plain: SecretVec::with_capacity(batch * CHUNK_LEN),
             outbox: Outbox { sealed, taken: 0 },
             next: Outbox::default(),
             finished: false,
@@ -123,12 +124,7 @@ impl SealCore {
         }
         self.check_room(input.len())?;
         let batch = self.batch_len();
-        let enough = match self.cipher.parallelism() {
-            Parallelism::Serial => CHUNK_LEN,
-            #[cfg(feature = "rayon")]
-            Parallelism::Rayon => batch,
-        };
-        if self.plain.is_empty() && input.len() >= enough {
+        if self.plain.is_empty() && input.len() >= self.enough() * CHUNK_LEN {
             let chunks = input.len().min(batch) / CHUNK_LEN;
             let (full, _) = input.split_at(chunks * CHUNK_LEN);
             self.outbox
@@ -142,6 +138,49 @@ impl SealCore {
             self.seal_gathered()?;
         }
         Ok(taken.len())
+    }
+
+    /// As [`push`](Self::push), and gives whole chunks to `out` where they fit, in place of making
+    /// them pending. To that end it seals what was gathered as soon as it is a whole chunk.
+    pub(crate) fn push_to(&mut self, input: &[u8], out: &mut [u8]) -> io::Result<Moved> {
+        let most = self.cipher.parallelism().direct_batch();
+        let fitting = most
+            .min(input.len() / CHUNK_LEN)
+            .min(out.len() / SEALED_CHUNK_LEN);
+        let is_between_chunks = self.plain.is_empty() && self.pending().is_empty();
+        if fitting >= self.enough() && is_between_chunks && !self.finished {
+            let (full, _) = input.split_at(fitting * CHUNK_LEN);
+            let (sealed, _) = out.split_at_mut(fitting * SEALED_CHUNK_LEN);
+            self.check_room(full.len())?;
+            self.cipher
+                .seal_full(self.number, full, sealed)
+                .map_err(|Rejected| self.refused())?;
+            self.number += fitting as u64;
+            return Ok(Moved {
+                taken: full.len(),
+                given: sealed.len(),
+            });
+        }
+        let enough = self.enough() * CHUNK_LEN;
+        let gathered = self.plain.len() % enough;
+        let input = match input.get(..enough - gathered) {
+            Some(to_chunk_end) if gathered > 0 => to_chunk_end,
+            _ => input,
+        };
+        let taken = self.push(input)?;
+        if self.plain.len() >= enough {
+            self.seal_gathered()?;
+        }
+        Ok(Moved { taken, given: 0 })
+    }
+
+    /// The chunks that are worth being sealed by themselves.
+    fn enough(&self) -> usize {
+        match self.cipher.parallelism() {
+            Parallelism::Serial => 1,
+            #[cfg(feature = "rayon")]
+            Parallelism::Rayon => Parallelism::Rayon.batch(),
+        }
     }
 
     /// Whether [`push_beside`](Self::push_beside) may be called.
@@ -196,7 +235,7 @@ impl SealCore {
             .seal_full(&self.cipher, &mut self.number, full)?;
         self.plain.copy_within(full_len.., 0);
         if let Some(moved) = self.plain.get_mut(rest_len..) {
-            moved.zeroize();
+            zeroize_bytes(moved);
         }
         self.plain.truncate(rest_len);
         Ok(())
@@ -212,7 +251,7 @@ impl SealCore {
         self.cipher
             .seal(self.number, &self.plain, self.outbox.replace(sealed_len))
             .map_err(|Rejected| self.refused())?;
-        self.plain.zeroize();
+        self.plain.erase();
         self.finished = true;
         Ok(())
     }
