@@ -114,11 +114,9 @@ fn a_file_holds_any_form() {
         assert!(is_the_key(&RootKey::from_file(path).unwrap()));
     }
     let missing = RootKey::from_file(directory.path().join("none")).unwrap_err();
-    assert!(
-        missing
-            .to_string()
-            .contains("none could not be read: No such file")
-    );
+    let missing = missing.to_string();
+    assert!(missing.contains("none could not be read: No such file"));
+    assert!(missing.ends_with("make one with RootKey::create_file"));
     let long = private_file(directory.path(), "long.key", &vec![b'a'; 1 << 20]);
     let error = RootKey::from_file(long).unwrap_err();
     assert!(matches!(error, RootKeyError::NotAKey { .. }));
@@ -157,13 +155,12 @@ fn a_created_file_is_private_random_and_never_overwritten() {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     }
     let before = fs::read(&path).unwrap();
-    let error = RootKey::create_file(&path).unwrap_err();
+    let error = RootKey::create_file(&path).unwrap_err().to_string();
     assert!(
-        error
-            .to_string()
-            .contains("could not be created: File exists"),
+        error.contains("could not be created: File exists"),
         "{error}"
     );
+    assert!(error.contains("read that one with RootKey::from_file"));
     assert_eq!(fs::read(&path).unwrap(), before);
     let other = SoftwareKeyProvider::generate().unwrap();
     assert_ne!(other.root_handle(), read.root_handle());

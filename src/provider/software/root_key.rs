@@ -33,7 +33,10 @@ pub struct RootKey(Zeroizing<[u8; KEY_LEN]>);
 #[non_exhaustive]
 pub enum RootKeyError {
     /// The file could not be read or created.
-    #[error("the root key file {} could not be {action}: {source}", .path.display())]
+    #[error(
+        "the root key file {} could not be {action}: {source}; {}",
+        .path.display(), advice(action, source.kind())
+    )]
     File {
         /// The file.
         path: PathBuf,
@@ -262,6 +265,18 @@ fn read_file(path: &Path, refused_mode: u32) -> Result<RootKey, RootKeyError> {
         place: format!("the file {}", path.display()),
         source,
     })
+}
+
+fn advice(action: &str, error: io::ErrorKind) -> &'static str {
+    match (action, error) {
+        ("read", io::ErrorKind::NotFound) => {
+            "put it there; if nothing was ever sealed under it, make one with RootKey::create_file"
+        }
+        ("created", io::ErrorKind::AlreadyExists) => {
+            "a key is made once: read that one with RootKey::from_file, or give another name"
+        }
+        _ => "see to its directory and to who may use it",
+    }
 }
 
 fn write_new_file(path: &Path, root_key: &RootKey) -> io::Result<()> {
