@@ -21,7 +21,7 @@ use crate::rng::RandomError;
 pub enum Error {
     /// A wrong key, context or associated data, or a changed message: there is no telling which.
     #[error(
-        "could not decrypt: the key, the encryption context or the associated data is not the one it was sealed with, or the message was changed"
+        "could not decrypt: the key, the encryption context or the associated data is not the one it was sealed with, or the message was changed or cut off"
     )]
     Decrypt,
     /// The bytes are no message that this version reads.
@@ -57,7 +57,7 @@ pub enum Error {
     },
     /// The header store has no header that the record could have been sealed under.
     #[error(
-        "no header for records {id} is in the header store; give the store that the sealer put it into, and restore the header if it was removed: without it, its records cannot be opened"
+        "no header for records {id} is in the header store; give the store that the sealer put it into, and restore the header if it was removed: without it, its records cannot be opened; or these bytes were never sealed as a record"
     )]
     UnknownHeader {
         /// What the record begins with.

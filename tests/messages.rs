@@ -4,6 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
+use base64ct::{Base64, Encoding};
 use proptest::prelude::*;
 use waxseal::format::{Limit, MAX_AAD_LEN};
 use waxseal::{
@@ -23,6 +24,44 @@ fn an_empty_payload_takes_117_bytes() {
     let shared = common::sharing_envelope();
     let message = shared.encrypt(b"", &EncryptionContext::empty()).unwrap();
     assert_eq!(message.len(), 141);
+}
+
+#[test]
+fn bytes_of_another_kind_are_said_to_be_no_message() {
+    let (envelope, context) = (common::envelope(), EncryptionContext::empty());
+    let message = envelope.encrypt(b"x", &context).unwrap();
+    let text = Base64::encode_string(&message);
+    let hex: String = message.iter().map(|byte| format!("{byte:02x}")).collect();
+    let cases: [(&[u8], &str); 10] = [
+        (b"hello world", "what was never sealed cannot be opened"),
+        (
+            b"{\"card\": 4242}",
+            "what was never sealed cannot be opened",
+        ),
+        (
+            b"age-encryption.org/v1\n",
+            "what was never sealed cannot be opened",
+        ),
+        (
+            text.as_bytes(),
+            "base64 or hexadecimal must be decoded first",
+        ),
+        (
+            hex.as_bytes(),
+            "base64 or hexadecimal must be decoded first",
+        ),
+        (b"\x1f\x8b\x08\0\0\0\0\0\x02\x03", "gzip"),
+        (&[0; 200], "may never have been sealed"),
+        (&[0xff; 200], "may never have been sealed"),
+        (b"", "no bytes at all"),
+        (&message[..60], "cut off"),
+    ];
+    for (bytes, words) in cases {
+        let refused = envelope.decrypt(bytes, &context).unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+        let is_said = refused.contains("not a waxseal message") || refused.contains("truncated");
+        assert!(is_said, "{refused}");
+    }
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn refusals_are_one_line_and_leave_nothing_behind() {
         ),
         (
             &format!("open {options} plain opened"),
-            "format version 6 is not supported",
+            "not a waxseal message",
         ),
         (
             "open --key-file none sealed opened",
@@ -126,7 +126,7 @@ fn refusals_are_one_line_and_leave_nothing_behind() {
             &format!("{open}/in/no/folder"),
             "cannot write opened/in/no/folder",
         ),
-        ("inspect plain", "format version 6 is not supported"),
+        ("inspect plain", "not a waxseal message"),
     ] {
         desk.assert_refused(words, reason);
     }

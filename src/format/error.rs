@@ -6,12 +6,12 @@ use std::fmt;
 pub enum FormatError {
     /// The first byte is not that of any message.
     #[error(
-        "not a waxseal message: the first byte is none that a message begins with; check that these are the bytes that were sealed, not decoded, re-encoded or cut at the front (a single record is opened with its header)"
+        "not a waxseal message: the first byte is none that a message begins with; these bytes may never have been sealed, or were decoded, re-encoded or cut at the front: give them as they were sealed; a single record is opened by an `Opener`, with its header"
     )]
     NotAMessage,
     /// The version is one that this crate does not know.
     #[error(
-        "format version {version} is not supported, only version 1 is; if this is a waxseal message, a newer waxseal made it: upgrade"
+        "not a waxseal message, or one of format version {version}, and only version 1 is supported; text begins like this: what was never sealed cannot be opened, and a message in base64 or hexadecimal must be decoded first; if a newer waxseal made it, upgrade"
     )]
     UnsupportedVersion {
         /// The version that the message states.
@@ -19,7 +19,7 @@ pub enum FormatError {
     },
     /// The suite is one that this crate does not know.
     #[error(
-        "suite {suite} is not supported, only 1 (aes-256-gcm) and 2 (chacha20-poly1305) are; if this is a waxseal message, a newer waxseal made it: upgrade"
+        "not a waxseal message, or one of suite {suite}, and only 1 (aes-256-gcm) and 2 (chacha20-poly1305) are supported; what was never sealed cannot be opened, and a message that was compressed since must be unpacked first (gzip begins like suite 15); if a newer waxseal made it, upgrade"
     )]
     UnsupportedSuite {
         /// The suite that the message states.
@@ -37,17 +37,19 @@ pub enum FormatError {
     MessageHeader,
     /// The first byte is not that of any record.
     #[error(
-        "not a record: the first byte is none that a record begins with; open a whole message with `decrypt`, and check that these are the bytes that were sealed, not decoded, re-encoded or cut at the front"
+        "not a record: the first byte is none that a record begins with; these bytes may never have been sealed, or were re-encoded or cut at the front: give them as they were sealed, base64 or hexadecimal decoded; a whole message is opened with `decrypt`"
     )]
     NotARecord,
     /// The input ends too early.
-    #[error("truncated: the input ends within the {field}; fetch all of its bytes again")]
+    #[error("{}", truncated(field))]
     Truncated {
         /// The part in which the input ends.
         field: &'static str,
     },
     /// A part of the input breaks a rule of the format.
-    #[error("the message is malformed: {field}: {reason}; it was damaged, or not made by waxseal")]
+    #[error(
+        "the message is malformed: {field}: {reason}; it was damaged, or waxseal did not make it; restore it from a copy that is whole"
+    )]
     Malformed {
         /// The part that breaks it.
         field: &'static str,
@@ -57,6 +59,15 @@ pub enum FormatError {
     /// A size is over a limit of the format.
     #[error(transparent)]
     Limit(#[from] LimitExceeded),
+}
+
+fn truncated(field: &str) -> String {
+    if field == "version" {
+        return "truncated: there are no bytes at all; give those that were sealed (even an empty payload has some)".into();
+    }
+    format!(
+        "truncated: the input ends within the {field}; give all of its bytes; if these are all, it was cut off, its writer was not finished, or it was never sealed"
+    )
 }
 
 /// A size is over a limit.
