@@ -5,6 +5,7 @@ mod wycheproof;
 
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
+use zeroize::Zeroize;
 
 use crate::crypto::{
     Aead, AeadAlgorithm, Engine, KEY_LEN, NONCE_LEN, OneTimeKey, Rejected, SecretArray, TAG_LEN,
@@ -68,11 +69,13 @@ impl BodyKey {
         Ok(())
     }
 
-    /// Decrypts a whole body to `payload`, which has the length of its opened form. On failure
-    /// `payload` may hold chunks that verified.
+    /// Decrypts a whole body to `payload`, which has the length of its opened form and holds zeros
+    /// after a failure.
     pub(crate) fn open(&self, body: &[u8], payload: &mut [u8]) -> Result<(), Rejected> {
         if payload.len() >= CHUNK_LEN {
-            return BodyCipher::new(self).open(0, body, payload);
+            return BodyCipher::new(self)
+                .open(0, body, payload)
+                .inspect_err(|_| payload.zeroize());
         }
         let (ciphertext, tag) = body.split_last_chunk::<TAG_LEN>().ok_or(Rejected)?;
         self.one_time()

@@ -1,7 +1,5 @@
 //! Whole messages in memory, with a data key that is at hand.
 
-use zeroize::Zeroize;
-
 use super::MessageOptions;
 use super::body::BodySettings;
 use super::sealing::{MessageHeader, Opening, check_message, message_len};
@@ -40,10 +38,7 @@ impl<'m> WholeMessage<'m> {
         opening
             .body_key
             .open(self.body, payload)
-            .map_err(|Rejected| {
-                payload.zeroize();
-                Error::Decrypt
-            })
+            .map_err(|Rejected| Error::Decrypt)
     }
 }
 
