@@ -143,18 +143,11 @@ fn module() -> Result<PathBuf, &'static str> {
         .ok_or("SoftHSM's module is missing; install it: apt-get install softhsm2")
 }
 
-/// An error with what it came from.
 fn refused<T>(result: Result<T, waxseal::Error>) -> String {
-    let Err(error) = result else {
-        return "not refused".to_owned();
-    };
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
+    match result {
+        Ok(_) => "not refused".to_owned(),
+        Err(error) => error.to_string(),
     }
-    text
 }
 
 /// Retries what may succeed later, for ten seconds.

@@ -38,7 +38,7 @@ pub enum Error {
     },
     /// Keys that the keyring holds did not open the message, and not for reasons of cryptography
     /// alone.
-    #[error("no key opened the message: {report}")]
+    #[error("no key opened the message ({report}): {source}")]
     NotOpened {
         /// What became of each of the message's wrapped keys.
         report: OpenReport,

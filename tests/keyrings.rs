@@ -275,7 +275,7 @@ fn an_outage_is_no_failure_to_decrypt() {
     assert!(error.is_retryable(), "{error}");
     assert_eq!(
         error.to_string(),
-        "the faulty provider is unavailable; try again, and check that it can be reached"
+        "the faulty provider is unavailable: connection refused; try again, and check that it can be reached"
     );
 }
 

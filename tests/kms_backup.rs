@@ -100,11 +100,12 @@ fn under_a_passphrase_and_a_context() {
     let store = MemoryKeyStore::new();
     let without = Backup::under(&envelope).with_software(&new);
     let error = Kms::restore(&store, "ops:alice", &without, file.as_slice()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the backup could not be read; give the whole file, and the key or passphrase, and the \
-         context, that it was made with"
+    let error = error.to_string();
+    assert!(
+        error.contains("could not be read: could not decrypt"),
+        "{error}"
     );
+    assert!(error.contains("; give the whole file"), "{error}");
     let with = without.with_context(&bound);
     Kms::restore(&store, "ops:alice", &with, file.as_slice()).unwrap();
     estate.check(&open(store, &estate.clock, new));

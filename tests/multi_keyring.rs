@@ -127,9 +127,12 @@ fn the_report_reads_well_and_is_data() {
         .decrypt(&message, &context())
         .unwrap_err();
     let [first, second] = [first.key(), second.key()];
+    let source = std::error::Error::source(&error).unwrap();
     assert_eq!(
         error.to_string(),
-        format!("no key opened the message: {first}: unavailable; {second}: did not open")
+        format!(
+            "no key opened the message ({first}: unavailable; {second}: did not open): {source}"
+        )
     );
     let Error::NotOpened { report, source } = error else {
         panic!("{error:?}");

@@ -110,14 +110,16 @@ pub enum AuditError {
         sink: String,
     },
     /// The key store that holds the trail, or its head, failed.
-    #[error("the key store could not keep the audit trail; what cannot be recorded is not done")]
+    #[error(
+        "the key store could not keep the audit trail, and what cannot be recorded is not done: {0}"
+    )]
     Store(#[source] Arc<StoreError>),
     /// No random bytes for the id of a record.
-    #[error("the audit trail got no random bytes")]
+    #[error("the audit trail got no random bytes, and what cannot be recorded is not done: {0}")]
     Random(#[source] Arc<RandomError>),
     /// A checkpoint could not be signed.
     #[error(
-        "a checkpoint of the audit trail could not be signed; see to the provider of its key, then try again"
+        "a checkpoint of the audit trail could not be signed: {0}; see to the provider of its key, then try again"
     )]
     Signing(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// A setting is missing.
@@ -127,7 +129,9 @@ pub enum AuditError {
         what: &'static str,
     },
     /// A sink that is not of this crate failed.
-    #[error("{sink} failed; what cannot be recorded is not done")]
+    #[error(
+        "{sink} failed: {source}; what cannot be recorded is not done; see to the sink, then try again"
+    )]
     Sink {
         /// The sink's name.
         sink: String,

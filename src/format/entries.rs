@@ -203,7 +203,7 @@ pub enum InvalidEntry {
     Limit(#[from] LimitExceeded),
     /// The provider gave a wrapped key of a length that its kind of key does not have.
     #[error(
-        "the provider returned a wrapped key of {len} bytes, which is not a length that its kind of key has"
+        "the provider returned a wrapped key of {len} bytes, which is not a length that its kind of key has; that is a mistake in the provider"
     )]
     WrappedLength {
         /// The length, in bytes.

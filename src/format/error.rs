@@ -72,7 +72,7 @@ fn truncated(field: &str) -> String {
 
 /// A size is over a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{limit} is over the limit: {size}, and at most {max} is allowed")]
+#[error("{limit} is over the limit: {size}, and at most {max} is allowed; {}", .limit.advice())]
 #[non_exhaustive]
 pub struct LimitExceeded {
     /// What is limited.
@@ -134,6 +134,21 @@ pub enum Limit {
     Record,
     /// The number of headers that may be a record's.
     Candidates,
+}
+
+impl Limit {
+    fn advice(self) -> &'static str {
+        match self {
+            Self::WrappedKeys => "wrap under fewer keys",
+            Self::Entry => "wrap under another key; if it was read, the message was damaged",
+            Self::Header => "wrap under fewer keys; if it was read, the message was damaged",
+            Self::Pad => "the message was damaged, or waxseal did not make it",
+            Self::AssociatedData => "put a hash of it there",
+            Self::Payload => "seal it in parts",
+            Self::Record => "seal longer ones as messages",
+            Self::Candidates => "remove those that no record needs",
+        }
+    }
 }
 
 impl fmt::Display for Limit {

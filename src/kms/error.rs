@@ -3,7 +3,7 @@
 mod kind;
 mod words;
 
-use self::words::{advice, named, version_advice};
+use self::words::{advice, named, root_advice, version_advice};
 use super::backup::BackupError;
 use super::grant::GrantId;
 use super::in_use::InventoryError;
@@ -209,7 +209,7 @@ pub enum KmsError {
     },
     /// An inventory could not tell whether a key is in use, so nothing was destroyed.
     #[error(
-        "nothing of the key {key} is destroyed because {inventory} could not tell whether it is in use; see to that, then try again"
+        "nothing of the key {key} is destroyed because {inventory} could not tell whether it is in use: {source}; see to that, then try again"
     )]
     Inventory {
         /// The key.
@@ -447,9 +447,7 @@ pub enum KmsError {
         store: String,
     },
     /// The store's own key could not be unwrapped, so none of its records can be read.
-    #[error(
-        "the key of {store} could not be unwrapped by the provider {provider}; give the root key or the token that the store was created with"
-    )]
+    #[error("the key of {store} could not be unwrapped{}", root_advice(.provider, .source))]
     StoreKey {
         /// The store's name.
         store: String,

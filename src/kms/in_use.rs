@@ -37,9 +37,8 @@ pub trait UsageInventory: fmt::Debug + Send + Sync {
 
 /// A [`UsageInventory`] could not tell what is in use. Holds nothing secret.
 #[derive(Debug, thiserror::Error)]
-#[error("the inventory could not look at everything")]
+#[error("{source}")]
 pub struct InventoryError {
-    #[source]
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 

@@ -9,7 +9,9 @@ use crate::secret::DataKeyLength;
 pub enum ProviderError {
     /// The wrapped key does not unwrap: another key, another binding, or changed bytes. There is
     /// no telling which.
-    #[error("the key refused the wrapped data key")]
+    #[error(
+        "the key refused the wrapped data key: it was wrapped under another key or with another binding, or was changed"
+    )]
     Rejected,
     /// The handle is not one that this kind of provider issues.
     #[error("the key handle is not valid: {reason}; give the bytes that create_key returned")]
@@ -80,7 +82,9 @@ pub enum ProviderError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The provider could not be reached, or did not answer as it should. Retrying may help.
-    #[error("the {provider} provider is unavailable; try again, and check that it can be reached")]
+    #[error(
+        "the {provider} provider is unavailable: {source}; try again, and check that it can be reached"
+    )]
     Unavailable {
         /// The provider's name.
         provider: String,

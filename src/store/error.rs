@@ -109,7 +109,7 @@ pub enum StoreError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The store could not be reached, or did not answer as it should. Trying again may help.
-    #[error("{store} is unavailable; try again, and check that it can be reached")]
+    #[error("{store} is unavailable: {source}; try again, and check that it can be reached")]
     Unavailable {
         /// The store's name.
         store: String,

@@ -45,7 +45,7 @@ pub trait HeaderStore: fmt::Debug + Send + Sync {
 /// A [`HeaderStore`] did not do its part, so nothing was sealed or opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the store of record headers failed, so nothing was sealed or opened; see to the store, then try again"
+    "the store of record headers failed, so nothing was sealed or opened: {source}; see to the store, then try again"
 )]
 pub struct HeaderStoreError {
     #[source]

@@ -9,16 +9,18 @@ use crate::store::RecordKey;
 #[non_exhaustive]
 pub enum BackupError {
     /// The message could not be begun.
-    #[error("the backup could not be sealed; see to the keyring that it is to be sealed under")]
+    #[error(
+        "the backup could not be sealed: {0}; see to the keyring that it is to be sealed under"
+    )]
     Seal(#[source] Box<Error>),
     /// The file could not be written.
     #[error(
-        "the backup could not be written, and what there is of it is no backup; see to the place that it goes to, then make it again"
+        "the backup could not be written ({0}), and what there is of it is no backup; see to the place that it goes to, then make it again"
     )]
     Write(#[source] io::Error),
     /// The file could not be read, or the message could not be opened.
     #[error(
-        "the backup could not be read; give the whole file, and the key or passphrase, and the context, that it was made with"
+        "the backup could not be read: {0}; give the whole file, and the key or passphrase, and the context, that it was made with"
     )]
     Read(#[source] io::Error),
     /// The message was opened, and is something else.

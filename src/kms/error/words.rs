@@ -3,6 +3,7 @@
 use crate::format::{KeyId, KeyVersion};
 use crate::kms::key::{KeyState, VersionState};
 use crate::kms::operation::Operation;
+use crate::provider::ProviderError;
 
 pub(super) fn advice(state: KeyState, operation: Operation) -> &'static str {
     match (state, operation) {
@@ -30,5 +31,14 @@ pub(super) fn version_advice(state: VersionState) -> &'static str {
         VersionState::Enabled => "past waiting to be promoted; promote a version that waits",
         VersionState::PendingImport => "without material; import it again",
         VersionState::Destroyed => "destroyed",
+    }
+}
+
+pub(super) fn root_advice(provider: &str, source: &ProviderError) -> String {
+    match source {
+        ProviderError::Rejected | ProviderError::OtherRootKey => format!(
+            " by the provider {provider}; give the root key or the token that the store was created with, or was moved to since"
+        ),
+        other => format!(": {other}"),
     }
 }

@@ -120,7 +120,10 @@ pub enum Pkcs11Error {
         token: String,
     },
     /// The file with the PIN could not be read.
-    #[error("the PIN file {} could not be read: {source}", .path.display())]
+    #[error(
+        "the PIN file {} could not be read: {source}; put it there, or correct the path and who may read it",
+        .path.display()
+    )]
     PinFile {
         /// The file.
         path: PathBuf,
@@ -214,7 +217,9 @@ pub enum Pkcs11Error {
         code: String,
     },
     /// The module's answer is not one that it may give.
-    #[error("the token answered in a way that it must not: {what}")]
+    #[error(
+        "the token answered in a way that it must not: {what}; the log of the module or the token may say why"
+    )]
     Answer {
         /// What is wrong with it.
         what: &'static str,
