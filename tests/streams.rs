@@ -9,7 +9,7 @@ use common::io::{Choppy, Counting, FullDisk};
 use proptest::prelude::*;
 use waxseal::{
     DecryptAt, DecryptReader, EncryptReader, EncryptWriter, EncryptionContext, Envelope,
-    EnvelopeEncryptor, Error, MessageOptions, RootKey, SingleKeyring, Suite,
+    EnvelopeEncryptor, Error, MessageOptions, ReadAt, RootKey, SingleKeyring, Suite,
 };
 
 const CHUNK: usize = 16384;
@@ -342,6 +342,55 @@ fn truncation_at_and_near_every_edge() {
     }
     let longer = [&cut.message[..], b"more"].concat();
     cut.assert_refused(&longer, ErrorKind::InvalidData, "longer");
+}
+
+/// Says that it is shorter than what it gives, as a file that grows does, and a server that lies.
+struct Understated {
+    file: Cursor<Vec<u8>>,
+    said: u64,
+}
+
+impl Read for Understated {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer)
+    }
+}
+
+impl Seek for Understated {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match to {
+            SeekFrom::End(_) => Ok(self.said),
+            to => self.file.seek(to),
+        }
+    }
+}
+
+impl ReadAt for Understated {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.get_ref().read_at(buffer, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.said)
+    }
+}
+
+#[test]
+fn a_full_chunk_is_not_the_last() {
+    let (cut, context) = (Cut::new(), context());
+    let options = MessageOptions::new(&context);
+    let source = || Understated {
+        file: Cursor::new(cut.join(&[0, 1])),
+        said: (HEADER + SEALED + 100) as u64,
+    };
+    let mut reader = DecryptReader::new(&cut.envelope, source(), options).unwrap();
+    let error = reader.payload_len().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    let at = DecryptAt::new(&cut.envelope, source(), options).unwrap();
+    let error = at.payload_len().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    let error = at.read_at(&mut [0; 100_000], 0).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
 }
 
 #[test]

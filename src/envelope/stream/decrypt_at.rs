@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::header::{FIRST_READ, HEADER_ROOM, parse_front};
 use super::moved::moved;
-use super::payload::Failure;
+use super::payload::{Failure, last_len};
 use crate::crypto::{SecretVec, TAG_LEN};
 use crate::envelope::body::BodyCipher;
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
@@ -123,7 +123,9 @@ impl<S: ReadAt> DecryptAt<S> {
         let mut sealed = vec![0; SEALED_CHUNK_LEN];
         let mut plain = SecretVec::zeroed(CHUNK_LEN);
         let filled = read_full(&self.source, &mut sealed, self.chunk_offset(last)?)?;
-        let len = self.open(last, sealed.get(..filled), &mut plain)?;
+        let sealed = sealed.get(..filled).unwrap_or_default();
+        let len = last_len(sealed).ok_or_else(|| Failure::Truncated.error())?;
+        self.open(last, sealed, &mut plain)?;
         let len = last * CHUNK_LEN as u64 + len as u64;
         Ok(*self.payload_len.get_or_init(|| len))
     }
@@ -160,7 +162,7 @@ impl<S: ReadAt> DecryptAt<S> {
             }
             let skip = usize::try_from(place % CHUNK_LEN as u64).unwrap_or(0);
             let out = out.get_mut(done..).unwrap_or_default();
-            let opened = self.open(number, Some(sealed), &mut scratch.plain)?;
+            let opened = self.open(number, sealed, &mut scratch.plain)?;
             let plain = scratch.plain.get(skip..opened).unwrap_or_default();
             let len = plain.len().min(out.len());
             if let (Some(to), Some(from)) = (out.get_mut(..len), plain.get(..len)) {
@@ -175,8 +177,7 @@ impl<S: ReadAt> DecryptAt<S> {
     }
 
     /// Opens one chunk to the front of `plain` and returns its length.
-    fn open(&self, number: u64, sealed: Option<&[u8]>, plain: &mut [u8]) -> io::Result<usize> {
-        let sealed = sealed.unwrap_or_default();
+    fn open(&self, number: u64, sealed: &[u8], plain: &mut [u8]) -> io::Result<usize> {
         let len = sealed
             .len()
             .checked_sub(TAG_LEN)

@@ -145,7 +145,7 @@ impl Payload {
 
     /// Opens the last chunk, what is left of the body: less than a full chunk.
     pub(super) fn open_last(&mut self, sealed: &[u8]) -> io::Result<()> {
-        let Some(len) = sealed.len().checked_sub(TAG_LEN) else {
+        let Some(len) = last_len(sealed) else {
             return self.fail(Failure::Truncated);
         };
         let opened = match self.plain.buffer.get_mut(..len) {
@@ -163,7 +163,7 @@ impl Payload {
 
     /// Verifies chunk `number`, the last, and returns the length of the payload.
     pub(super) fn verify_last(&mut self, number: u64, sealed: &[u8]) -> io::Result<u64> {
-        let Some(len) = sealed.len().checked_sub(TAG_LEN) else {
+        let Some(len) = last_len(sealed) else {
             return self.fail(Failure::Truncated);
         };
         self.plain.range = 0..0;
@@ -240,6 +240,13 @@ impl Payload {
             Err(_) => self.fail(Failure::TooLong),
         }
     }
+}
+
+/// The bytes of plaintext in a last chunk. A full chunk is not the last: where it seems to be, the
+/// length that the source tells is not that of what it gives, and what comes after may be cut off.
+pub(super) fn last_len(sealed: &[u8]) -> Option<usize> {
+    let len = sealed.len().checked_sub(TAG_LEN)?;
+    (len < CHUNK_LEN).then_some(len)
 }
 
 #[cfg(test)]
