@@ -167,7 +167,7 @@ impl<R: Read> Read for DecryptReader<R> {
         if payload.is_empty() {
             return Ok(0);
         }
-        if self.lost.is_some() {
+        if self.lost.is_some() && self.core.failure().is_none() {
             return Err(io::Error::other("the last seek failed; seek again first"));
         }
         if let Some(owed) = self.owed.take() {
