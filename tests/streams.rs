@@ -348,6 +348,7 @@ fn truncation_at_and_near_every_edge() {
 struct Understated {
     file: Cursor<Vec<u8>>,
     said: u64,
+    then_said: u64,
 }
 
 impl Read for Understated {
@@ -359,7 +360,7 @@ impl Read for Understated {
 impl Seek for Understated {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         match to {
-            SeekFrom::End(_) => Ok(self.said),
+            SeekFrom::End(_) => Ok(std::mem::replace(&mut self.said, self.then_said)),
             to => self.file.seek(to),
         }
     }
@@ -382,6 +383,7 @@ fn a_full_chunk_is_not_the_last() {
     let source = || Understated {
         file: Cursor::new(cut.join(&[0, 1])),
         said: (HEADER + SEALED + 100) as u64,
+        then_said: (HEADER + SEALED + 100) as u64,
     };
     let mut reader = DecryptReader::new(&cut.envelope, source(), options).unwrap();
     for refused in [
@@ -396,6 +398,26 @@ fn a_full_chunk_is_not_the_last() {
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
     let error = at.read_at(&mut [0; 100_000], 0).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn a_place_in_what_came_meanwhile_is_not_the_end() {
+    let (cut, context) = (Cut::new(), context());
+    let source = Understated {
+        file: Cursor::new(cut.message.clone()),
+        said: (HEADER + SEALED + 100) as u64,
+        then_said: cut.message.len() as u64,
+    };
+    let options = MessageOptions::new(&context);
+    let mut reader = DecryptReader::new(&cut.envelope, source, options).unwrap();
+    let place = 2 * CHUNK + 5;
+    assert_eq!(
+        reader.seek(SeekFrom::Start(place as u64)).unwrap(),
+        place as u64
+    );
+    let mut rest = Vec::new();
+    reader.read_to_end(&mut rest).unwrap();
+    assert!(rest == payload(3 * CHUNK + 100)[place..]);
 }
 
 #[test]

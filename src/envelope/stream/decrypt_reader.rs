@@ -207,9 +207,11 @@ impl<R: Read + Seek> Seek for DecryptReader<R> {
         }
         if place >= self.unverified_len()? {
             let len = self.payload_len()?;
-            self.core.go_to_end(len);
-            self.lost = None;
-            return Ok(len);
+            if place >= len {
+                self.core.go_to_end(len);
+                self.lost = None;
+                return Ok(len);
+            }
         }
         self.go_to(place)?;
         Ok(place)
