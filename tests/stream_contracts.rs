@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
 use waxseal::{
     DecryptAt, DecryptReader, EncryptReader, EncryptWriter, EncryptionContext, EnvelopeEncryptor,
@@ -32,6 +32,28 @@ impl<W: Write> Write for Boastful<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+/// Behaves until it is sought.
+struct SoughtBoastful {
+    inner: Cursor<Vec<u8>>,
+    extra: usize,
+    was_sought: bool,
+}
+
+impl Read for SoughtBoastful {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        let said = buffer.len().saturating_add(self.extra);
+        Ok(if self.was_sought { said } else { read })
+    }
+}
+
+impl Seek for SoughtBoastful {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.was_sought |= !matches!(to, SeekFrom::Current(0));
+        self.inner.seek(to)
     }
 }
 
@@ -78,6 +100,18 @@ fn who_says_that_more_was_moved_than_there_was_is_not_believed() {
             reader.read_to_end(&mut Vec::new()).map(drop).map_err(text)
         };
         check("DecryptReader", extra, read());
+
+        let source = SoughtBoastful {
+            inner: Cursor::new(message.clone()),
+            extra,
+            was_sought: false,
+        };
+        let mut reader = DecryptReader::new(&envelope, source, options).unwrap();
+        check(
+            "payload_len",
+            extra,
+            reader.payload_len().map(drop).map_err(text),
+        );
 
         let source = Boastful {
             inner: &payload[..],

@@ -241,11 +241,7 @@ impl<R: Read + Seek> DecryptReader<R> {
         self.seek_to_chunk(number)?;
         let mut sealed = Vec::with_capacity(SEALED_CHUNK_LEN);
         let most = SEALED_CHUNK_LEN as u64;
-        self.source
-            .reader
-            .by_ref()
-            .take(most)
-            .read_to_end(&mut sealed)?;
+        self.source.by_ref().take(most).read_to_end(&mut sealed)?;
         let len = self.core.verify_last(number, &sealed)?;
         self.go_to(position)?;
         Ok(len)
