@@ -134,7 +134,8 @@ use crate::store::KeyStore;
 /// counted in `waxseal_kms_operations_total` (labels `operation`, `outcome`) and, if it does not end
 /// well, `waxseal_kms_errors_total` (`operation`, `error`), and its duration, in seconds, in the
 /// histogram `waxseal_kms_operation_seconds` (`operation`). What async code asks of a keyring ends, for
-/// both, when its record is handed over, and not when that is durable.
+/// both, when its record is handed over, and not when that is durable: it is counted as allowed, also
+/// if it cannot be recorded then, and is not given out.
 ///
 /// # Time
 ///
