@@ -1,3 +1,12 @@
+// Where a link is defined twice, the first counts: these, and not those of the README.
+#![cfg_attr(
+    not(doctest),
+    doc = "[FORMAT.md]: _documents::format",
+    doc = "[HSM.md]: _documents::hsm",
+    doc = "[DESIGN.md]: _documents::design",
+    doc = "[SECURITY.md]: _documents::security",
+    doc = "[CHANGELOG.md]: _documents::changelog"
+)]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(unreachable_pub)]
@@ -33,6 +42,27 @@ mod secret;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+/// The documents that come with the source.
+#[cfg(all(doc, not(doctest)))]
+#[expect(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_rust_codeblocks,
+    reason = "brackets and indented lines are no links and no code in these"
+)]
+pub mod _documents {
+    #[doc = include_str!("../FORMAT.md")]
+    pub mod format {}
+    #[doc = include_str!("../HSM.md")]
+    pub mod hsm {}
+    #[doc = "[FORMAT.md]: self::format"]
+    #[doc = include_str!("../DESIGN.md")]
+    pub mod design {}
+    #[doc = include_str!("../SECURITY.md")]
+    pub mod security {}
+    #[doc = include_str!("../CHANGELOG.md")]
+    pub mod changelog {}
+}
 
 // So that its code is compiled.
 #[cfg(all(doctest, feature = "pkcs11", feature = "sqlite"))]
