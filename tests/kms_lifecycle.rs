@@ -231,7 +231,7 @@ fn a_store_opens_with_its_own_root_key_alone() {
     let error = Kms::open(store.clone(), other).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the key of the memory store could not be unwrapped by the provider software; give the root key or the token that the store was created with"
+        "the key of the memory store could not be unwrapped by the provider software; give the root key or the token that the store was created with, or was moved to since"
     );
     let kms = Kms::open(store, provider).unwrap();
     assert_eq!(kms.as_principal("b").describe_key(key.id).unwrap(), key);
