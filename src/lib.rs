@@ -1,11 +1,11 @@
 // Where a link is defined twice, the first counts: these, and not those of the README.
 #![cfg_attr(
     not(doctest),
-    doc = "[FORMAT.md]: _documents::format",
-    doc = "[HSM.md]: _documents::hsm",
-    doc = "[DESIGN.md]: _documents::design",
-    doc = "[SECURITY.md]: _documents::security",
-    doc = "[CHANGELOG.md]: _documents::changelog"
+    doc = "[FORMAT.md]: documents::format",
+    doc = "[HSM.md]: documents::hsm",
+    doc = "[DESIGN.md]: documents::design",
+    doc = "[SECURITY.md]: documents::security",
+    doc = "[CHANGELOG.md]: documents::changelog"
 )]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -50,7 +50,7 @@ pub mod testing;
     rustdoc::invalid_rust_codeblocks,
     reason = "brackets and indented lines are no links and no code in these"
 )]
-pub mod _documents {
+pub mod documents {
     #[doc = include_str!("../FORMAT.md")]
     pub mod format {}
     #[doc = include_str!("../HSM.md")]
