@@ -22,7 +22,7 @@ pub(crate) use header::HeaderParts;
 pub use header::{Header, HeaderKind};
 pub use inspect::{Inspection, WrappedKeyInfo, inspect, inspect_front};
 pub use mechanism::Mechanism;
-pub(crate) use newer::check_newer;
+pub(crate) use newer::{Extent, check_newer};
 pub use record::{
     HeaderId, MAX_CANDIDATE_HEADERS, MAX_RECORD_PAYLOAD_LEN, MAX_RECORDS_PER_HEADER,
     RECORD_OVERHEAD,

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::format::{FormatError, Header, MAX_HEADER_LEN, check_newer};
+use crate::format::{Extent, FormatError, Header, MAX_HEADER_LEN, check_newer};
 
 /// Enough for the header of most messages.
 const FIRST_READ: usize = 512;
@@ -30,16 +30,21 @@ impl Front {
         Header::parse(&self.0).map(|(header, _rest)| header)
     }
 
-    /// Whether it is of a version or a suite that is not known here.
+    /// Whether it is of a version or a suite that is not known here. Its wrapped keys are all there,
+    /// since as much was read.
     pub(crate) fn is_newer(&self) -> bool {
-        check_newer(&self.0).is_ok()
+        check_newer(&self.0) == Ok(Extent::All)
     }
 
     fn is_cut(&self) -> bool {
         let is_truncated = |error| matches!(error, FormatError::Truncated { .. });
         match self.header() {
             Ok(_) => false,
-            Err(error) => is_truncated(error) || check_newer(&self.0).is_err_and(is_truncated),
+            Err(error) if is_truncated(error) => true,
+            Err(_) => match check_newer(&self.0) {
+                Ok(extent) => extent == Extent::Part,
+                Err(error) => is_truncated(error),
+            },
         }
     }
 

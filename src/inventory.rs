@@ -142,13 +142,17 @@ impl Inventory {
     /// Counts what `front` is the front of, a message or a header for records, and anything else as
     /// other. `written` says when it was written, if that is known.
     pub fn add(&mut self, front: &[u8], written: Option<Timestamp>) {
+        self.count(front, check_newer(front).is_ok(), written);
+    }
+
+    fn count(&mut self, front: &[u8], is_newer: bool, written: Option<Timestamp>) {
         let header = match Header::parse(front) {
             Ok((header, _body)) => header,
             Err(FormatError::Truncated { .. }) if !front.is_empty() => {
                 self.totals.cut += 1;
                 return;
             }
-            Err(_) if check_newer(front).is_ok() => {
+            Err(_) if is_newer => {
                 self.totals.newer += 1;
                 return;
             }

@@ -6,8 +6,8 @@ use common::kms::World;
 use waxseal::format::Header;
 use waxseal::{
     CreateKey, DirectoryInventory, EncryptionContext, Envelope, EnvelopeEncryptor, Inventory,
-    KeyVersion, KmsError, MemoryHeaderStore, Rewrap, RewrapJob, RootKey, Sealer, SingleKeyring,
-    Suite, Timestamp, UsageInventory,
+    KeyId, KeyVersion, KmsError, MemoryHeaderStore, Rewrap, RewrapJob, RootKey, Sealer,
+    SingleKeyring, Suite, Timestamp, UsageInventory,
 };
 
 fn empty() -> EncryptionContext {
@@ -207,6 +207,24 @@ fn what_a_newer_waxseal_sealed_keeps_a_key_from_being_destroyed() {
     }
     std::fs::remove_file(file).unwrap();
     kms.destroy_version(key, KeyVersion::FIRST).unwrap();
+}
+
+#[test]
+fn a_key_in_der_is_no_message() {
+    // A public key of P-256 whose numbers are a wrapped key, to be followed by five, and the front
+    // of another.
+    let mut der = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a".to_vec();
+    der.extend(b"\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04");
+    der.extend([0x20; 64]);
+    assert_eq!(Inventory::of([&der]).newer(), 1, "it may be a front");
+
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("key.der"), der).unwrap();
+    let files = DirectoryInventory::new(directory.path());
+    let counted = files.count().unwrap();
+    assert_eq!((counted.newer(), counted.other()), (0, 1));
+    let uses = files.uses(KeyId::from_bytes([7; 16]), None);
+    assert_eq!(uses.unwrap(), 0);
 }
 
 #[cfg(feature = "recipients")]

@@ -50,7 +50,7 @@ impl DirectoryInventory {
     pub fn count(&self) -> io::Result<Inventory> {
         let mut inventory = Inventory::new();
         inventory.totals.unreadable = self.for_each(|_path, front, written| {
-            inventory.add(front.as_bytes(), written);
+            inventory.count(front.as_bytes(), front.is_newer(), written);
         })?;
         Ok(inventory)
     }
