@@ -141,6 +141,18 @@ async fn what_cannot_be_written_fails_for_all_that_share_it() {
     assert!(matches!(refused, Err(AuditError::TooLong { .. })));
 }
 
+/// A panic within a panic would end the process.
+#[test]
+fn a_trail_that_the_panic_of_a_sink_drops_is_closed_without_another() {
+    let sink = HeldSink::new(MemorySink::new());
+    let trail = trail(sink.clone());
+    trail.record(&event("kept", "svc:billing")).unwrap();
+    sink.set(Works::Panics);
+    let recording = thread::spawn(move || trail.record(&event("lost", "svc:billing")));
+    recording.join().unwrap_err();
+    assert_eq!(sink.begun(), 3, "it was not closed");
+}
+
 #[test]
 fn threads_and_tasks_share_writes() {
     let lines = MemorySink::new();

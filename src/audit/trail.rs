@@ -7,6 +7,7 @@ mod round;
 mod writer;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -290,8 +291,9 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Who wants to know calls `close`. The records are kept in any case.
-        let _ = self.close();
+        // Who wants to know calls `close`. The records are kept in any case. A sink that panics may
+        // have had the trail dropped by a panic: another would abort the process.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.close()));
     }
 }
 

@@ -73,7 +73,7 @@ impl Shared {
 
     fn work(&self) {
         while let Some(trail) = self.next() {
-            // A sink may panic once more when the trail is closed.
+            // Who is told may panic.
             let _panic = catch_unwind(AssertUnwindSafe(|| Group::lead(trail)));
         }
     }
