@@ -35,8 +35,9 @@ use crate::store::{KeyStore, Sequence, Transaction};
 ///   [`Batch::lines_after`], from the end of its chain as it is at that moment: while it does, no
 ///   other writer may append, in this process or another. A sink without a chain takes
 ///   [`Batch::records`].
-/// - **Blocking.** Calls may block. A trail never makes two calls of `append` at once; but sinks that
-///   share a place may belong to several trails.
+/// - **Blocking.** Calls may block, and may come at once: those of a trail for records come one after
+///   the other, but its checkpoints do not wait for them, and sinks that share a place may belong to
+///   several trails.
 pub trait AuditSink: fmt::Debug + Send + Sync {
     /// The sink's name, as errors show it.
     fn name(&self) -> String;
