@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use waxseal::format::Header;
+use waxseal::format::{Header, KeyEntriesBuf, KeyEntry};
 use waxseal::{
-    EncryptionContext, Envelope, EnvelopeEncryptor, FileRewrap, MultiKeyring, Rewrap,
-    RewrapFileError, RewrapJob, RewrapReport, RootKey, SingleKeyring, rewrap_file,
+    DecryptionRequest, EncryptionContext, EncryptionMaterials, EncryptionRequest, Envelope,
+    EnvelopeEncryptor, Error, FileRewrap, Keyring, MultiKeyring, Rewrap, RewrapFileError,
+    RewrapJob, RewrapReport, RootKey, SingleKeyring, Unwrapped, WrapDataKeyRequest, rewrap_file,
 };
 
 const JOURNAL: &str = ".waxseal-rewrap";
@@ -256,6 +257,67 @@ fn one_file() {
     let refused = rewrap(Rewrap::new()).unwrap_err();
     assert!(matches!(refused, RewrapFileError::Busy { .. }), "{refused}");
     assert!(refused.is_retryable());
+}
+
+/// Does something when it is asked to wrap, and then wraps.
+struct Meanwhile<F>(SingleKeyring, F);
+
+impl<F> std::fmt::Debug for Meanwhile<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<F: Fn() + Send + Sync> Keyring for Meanwhile<F> {
+    fn encryption_materials(
+        &self,
+        request: EncryptionRequest<'_>,
+    ) -> Result<EncryptionMaterials, Error> {
+        self.0.encryption_materials(request)
+    }
+
+    fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
+        self.0.decryption_materials(request)
+    }
+
+    fn wrap_data_key(&self, request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+        (self.1)();
+        self.0.wrap_data_key(request)
+    }
+
+    fn holds(&self, entry: &KeyEntry<'_>) -> bool {
+        self.0.holds(entry)
+    }
+
+    fn max_entries_len(&self) -> usize {
+        self.0.max_entries_len()
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_replaced_or_removed_meanwhile_is_not_put_back() {
+    let directory = sealed(3);
+    let path = path_of(directory.path(), 2);
+    let newer = envelope(1).encrypt(b"newer", &context()).unwrap();
+    let (beside, in_place) = (directory.path().join("newer"), path.clone());
+    let replace = {
+        let newer = newer.clone();
+        move || {
+            fs::write(&beside, &newer).unwrap();
+            fs::rename(&beside, &in_place).unwrap();
+        }
+    };
+    let change = Rewrap::keeping().add_key(Meanwhile(keyring(2), replace));
+    let refused = rewrap_file(&path, &envelope(1), &context(), &change).unwrap_err();
+    assert!(refused.to_string().contains("replaced it"), "{refused}");
+    assert_eq!(fs::read(&path).unwrap(), newer);
+
+    let gone = path.clone();
+    let remove = move || fs::remove_file(&gone).unwrap();
+    let change = Rewrap::keeping().add_key(Meanwhile(keyring(2), remove));
+    rewrap_file(&path, &envelope(1), &context(), &change).unwrap_err();
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
 }
 
 #[cfg(unix)]

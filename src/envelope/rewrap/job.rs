@@ -48,8 +48,9 @@ use crate::inventory::files_in;
 /// A header that keeps its length, or that [room](crate::Envelope::with_room) was reserved for, is
 /// overwritten in place: 256 at a time, after the old and the new ones were made durable in a journal
 /// in the directory, `.waxseal-rewrap`. A thread does so while the next ones are prepared, so that up
-/// to 512 files are open. Otherwise the file is copied behind its new header. A power cut can leave a
-/// header half overwritten; the next run, with the same keys, makes it whole first.
+/// to 512 files are open. Otherwise the file is copied behind its new header; if somebody has replaced
+/// or removed it meanwhile, that is left so, and the file has failed. A power cut can leave a header
+/// half overwritten; the next run, with the same keys, makes it whole first.
 ///
 /// While it runs, nobody else should write the files in place; to replace them by new ones is safe,
 /// and so is to read them. Locks (`flock`) keep two rewraps apart. The date of a file is that of its

@@ -88,7 +88,8 @@ impl SealedFile {
         let copy_path = beside(&self.path, COPY_SUFFIX);
         let written = self
             .write_copy(rewrapped, &copy_path)
-            .at("write", &copy_path);
+            .at("write", &copy_path)
+            .and_then(|written| self.check_still_there().map(|()| written));
         let written = match written {
             Ok(written) => written,
             Err(error) => {
@@ -101,6 +102,17 @@ impl SealedFile {
         let directory = self.path.parent().unwrap_or(Path::new(""));
         sync_directory(directory).at("sync", directory)?;
         Ok(written)
+    }
+
+    /// Refuses to put a copy in the place of a file that somebody has replaced or removed meanwhile.
+    fn check_still_there(&self) -> Result<(), RewrapFileError> {
+        let is_there = is_still_there(&self.metadata, &self.path);
+        is_there
+            .and_then(|is_there| {
+                let replaced = || io::Error::other("somebody has replaced it meanwhile");
+                is_there.then_some(()).ok_or_else(replaced)
+            })
+            .at("replace", &self.path)
     }
 
     fn write_copy(&self, rewrapped: &Rewrapped, copy_path: &Path) -> io::Result<u64> {
