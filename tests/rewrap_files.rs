@@ -509,3 +509,32 @@ fn links_that_somebody_put_there_are_not_followed() {
         assert!(envelope(1).decrypt(&message, &context()).is_ok());
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn of_a_link_the_file_that_it_leads_to_is_rewrapped() {
+    let (directory, path, ..) = one_sealed();
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let rewrap = |change| rewrap_file(&link, &envelope(1), &context(), &change);
+    let added = rewrap(Rewrap::keeping().add_key(keyring(2)));
+    assert_eq!(added.unwrap(), FileRewrap::Copied);
+    check(directory.path(), 5, 1);
+    let message = fs::read(&path).unwrap();
+    assert!(envelope(2).decrypt(&message, &context()).is_ok());
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+
+    // What was interrupted is beside the file, whatever it was called by then.
+    let change = Rewrap::to(keyring(2));
+    let rewrapped = envelope(1)
+        .rewrap_with(&message, &context(), &change)
+        .unwrap();
+    let (old, new) = (&message[..rewrapped.replaces], rewrapped.header);
+    let torn = [&new[..60], &old[60..], &message[old.len()..]].concat();
+    fs::write(&path, torn).unwrap();
+    let beside = path.with_file_name(format!("f4{JOURNAL}"));
+    fs::write(&beside, journal("f4", old, &new)).unwrap();
+    rewrap(Rewrap::new()).unwrap();
+    check(directory.path(), 5, 1);
+    assert!(!beside.exists());
+}

@@ -1,9 +1,11 @@
 //! One file.
 
+use std::borrow::Cow;
+use std::fs;
 use std::path::Path;
 
 use super::Rewrap;
-use super::error::RewrapFileError;
+use super::error::{At, RewrapFileError};
 use super::journal::{Journal, Keys, Pending};
 use super::sealed_file::{JOURNAL_SUFFIX, SealedFile, beside};
 use crate::context::EncryptionContext;
@@ -31,6 +33,8 @@ pub enum FileRewrap {
 /// `.waxseal-rewrap` at the end, with which the next call makes the file whole first, whatever it is
 /// asked. For many files, [`RewrapJob`](super::RewrapJob) is faster.
 ///
+/// Of a link, the file that it leads to is rewrapped, and the journal is beside that.
+///
 /// # Errors
 ///
 /// [`RewrapFileError`]. The file opens as it did before, unless the error says otherwise.
@@ -40,7 +44,7 @@ pub fn rewrap_file(
     context: &EncryptionContext,
     change: &Rewrap,
 ) -> Result<FileRewrap, RewrapFileError> {
-    let path = path.as_ref();
+    let path = &*without_link(path.as_ref())?;
     let keys = Keys {
         envelope,
         context: &|_path| Some(context.clone()),
@@ -65,4 +69,13 @@ pub fn rewrap_file(
     journal.overwrite(&[Pending::new(file, &front, rewrapped)])?;
     journal.close()?;
     Ok(FileRewrap::InPlace)
+}
+
+/// The path of what a link leads to.
+fn without_link(path: &Path) -> Result<Cow<'_, Path>, RewrapFileError> {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        Ok(fs::canonicalize(path).at("open", path)?.into())
+    } else {
+        Ok(path.into())
+    }
 }
