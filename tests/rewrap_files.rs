@@ -512,6 +512,29 @@ fn links_that_somebody_put_there_are_not_followed() {
 
 #[cfg(unix)]
 #[test]
+fn a_journal_is_not_followed_through_a_link() {
+    let (directory, path, old, new) = one_sealed();
+    let message = fs::read(&path).unwrap();
+    let torn = [&new[..60], &old[60..], &message[old.len()..]].concat();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let outside = elsewhere.path().join("f");
+    fs::write(&outside, &torn).unwrap();
+    std::os::unix::fs::symlink(&outside, directory.path().join("file")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), directory.path().join("deeper")).unwrap();
+    let journal_path = directory.path().join(JOURNAL);
+    for name in ["file", "deeper/f"] {
+        fs::write(&journal_path, journal(name, &old, &new)).unwrap();
+        let refused = RewrapJob::new(&envelope(1), Rewrap::new())
+            .run_directory(directory.path(), |_| Some(context()))
+            .unwrap_err();
+        assert!(refused.to_string().contains("link"), "{name}: {refused}");
+        assert_eq!(fs::read(&outside).unwrap(), torn, "{name}");
+        assert!(journal_path.exists());
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn of_a_link_the_file_that_it_leads_to_is_rewrapped() {
     let (directory, path, ..) = one_sealed();
     let link = directory.path().join("link");

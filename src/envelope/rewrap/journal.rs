@@ -1,7 +1,7 @@
 //! What is written before headers are overwritten in place (`FORMAT.md`, "Journals of rewraps").
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Component, Path, PathBuf};
 
 use super::durable::{sync_all, sync_directory};
@@ -113,7 +113,7 @@ impl Journal {
         fs::remove_file(&self.path).at("remove", &self.path)
     }
 
-    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let mut file = &self.file;
         file.rewind()?;
         file.write_all(bytes)?;
@@ -139,10 +139,11 @@ impl Journal {
         let mut files = Vec::new();
         for overwrite in &overwrites {
             let path = self.path_of(&overwrite.name)?;
-            let file = match SealedFile::open(&path) {
+            let through_link = self.check_no_link(&path).at("open", &path);
+            let file = match through_link.and_then(|()| SealedFile::open(&path)) {
                 Ok(file) => file,
                 Err(RewrapFileError::File { source, .. })
-                    if source.kind() == std::io::ErrorKind::NotFound =>
+                    if source.kind() == io::ErrorKind::NotFound =>
                 {
                     continue;
                 }
@@ -206,7 +207,7 @@ impl Journal {
         let not_named = || RewrapFileError::File {
             action: "name",
             path: path.to_owned(),
-            source: std::io::ErrorKind::InvalidFilename.into(),
+            source: io::ErrorKind::InvalidFilename.into(),
         };
         let relative = path.strip_prefix(&self.directory);
         let relative = relative.map_err(|_| not_named())?;
@@ -243,6 +244,17 @@ impl Journal {
         } else {
             Err(no_journal())
         }
+    }
+
+    /// Refuses a path that a link may lead out of the directory.
+    fn check_no_link(&self, path: &Path) -> io::Result<()> {
+        let inside = path.ancestors().take_while(|part| *part != self.directory);
+        for part in inside {
+            if fs::symlink_metadata(part)?.is_symlink() {
+                return Err(io::Error::other("a journal is not followed through a link"));
+            }
+        }
+        Ok(())
     }
 }
 
