@@ -65,7 +65,8 @@
 //!   a key pair ([`CheckpointSigner::key_pair`]) verified by anyone with the public key, otherwise
 //!   by a MAC under the key of the KMS's store.
 //! - **The head** is kept in the store of the KMS with each checkpoint. What was cut off of a trail
-//!   that had one is found, back to there.
+//!   that had one is found, back to there. A trail that has lost it, or has another line in its place, is
+//!   not gone on with.
 //!
 //! # What is not
 //!
@@ -76,7 +77,8 @@
 //!   can who can put an older copy of both in place. Give the last line to a third party now and
 //!   then, if that matters.
 //! - A directory that is gone as a whole is noticed by [`FileSink::open`], not by
-//!   [`FileSink::open_or_create`].
+//!   [`FileSink::open_or_create`]. Neither notices, when it is opened, that a first file was emptied, or
+//!   that another trail is in its place: look whether [`AuditTrail::head`] has the trail that it had.
 //! - Dates are those of the process's clock.
 //! - What stands in a record is what the application says of who acts.
 //!

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use audit::{NEVER, builder, event, key, split, trail};
+use audit::{Heads, NEVER, builder, event, key, made_anew, split, trail};
 use process::{Process, say, task, with_room_for};
 use tempfile::TempDir;
 use waxseal::audit::{
@@ -241,6 +241,54 @@ fn record_some(path: &Path, name: &str) {
     });
     trail.close().unwrap();
     say("done");
+}
+
+/// Else the next checkpoint would sign it.
+#[test]
+fn a_trail_that_was_made_anew_is_not_gone_on_with() {
+    let (_directory, path) = place();
+    let heads = Heads::default();
+    let open = || {
+        let sink = FileSink::open_or_create(&path).unwrap().rotate_at(2000);
+        builder(sink).heads(heads.clone()).open()
+    };
+    let first = open().unwrap();
+    let file = || FileSink::open(&path).unwrap().files().unwrap().remove(0);
+    record(&first, "first").unwrap();
+    record(&first, "second").unwrap();
+    first.close().unwrap();
+    record(&first, "third").unwrap();
+    let written = fs::read(file()).unwrap();
+
+    // While it is open, and with a line more, as if another process had written it.
+    let longer = builder(FileSink::open(&path).unwrap()).open().unwrap();
+    record(&longer, "fourth").unwrap();
+    std::mem::forget(longer);
+    let forged = made_anew(&fs::read(file()).unwrap());
+    fs::write(file(), &forged).unwrap();
+    let error = record(&first, "fifth").unwrap_err();
+    assert!(matches!(error, AuditError::Replaced { .. }), "{error}");
+    std::mem::forget(first);
+
+    let error = open().unwrap_err();
+    assert!(matches!(error, AuditError::Damaged { .. }), "{error}");
+    assert_eq!(fs::read(file()).unwrap(), forged, "it was touched");
+
+    fs::write(file(), written).unwrap();
+    let again = open().unwrap();
+    for n in 0..20 {
+        record(&again, &n.to_string()).unwrap();
+    }
+    let files = FileSink::open(&path).unwrap().files().unwrap();
+    assert!(files.len() > 3);
+    std::mem::forget(again);
+    drop(open().unwrap());
+
+    // The head may be in an archive.
+    for archived in &files[..files.len() - 1] {
+        fs::remove_file(archived).unwrap();
+    }
+    record(&open().unwrap(), "last").unwrap();
 }
 
 #[test]

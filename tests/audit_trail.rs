@@ -3,14 +3,13 @@
 #[path = "common/audit.rs"]
 mod audit;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use audit::{builder, event, key, split};
+use audit::{Heads, builder, event, key, split};
 use waxseal::audit::{
-    Appended, AuditError, AuditSink, AuditTrail, Batch, HeadStore, MemorySink, Tail, TrailHead,
-    TrailId, TrailReader, Verification, verify,
+    Appended, AuditError, AuditSink, AuditTrail, Batch, MemorySink, Tail, TrailReader,
+    Verification, verify,
 };
 use waxseal::{ManualClock, Timestamp};
 
@@ -64,31 +63,6 @@ fn checkpoints_come_after_lines_after_time_and_at_the_end() {
     trail.record(&event("last", "svc")).unwrap();
     drop(trail);
     assert_eq!(kinds()[17..], [false, true]);
-}
-
-/// Heads in memory.
-#[derive(Debug, Clone, Default)]
-struct Heads(Arc<Mutex<BTreeMap<TrailId, TrailHead>>>);
-
-impl Heads {
-    fn only(&self) -> TrailHead {
-        *self.0.lock().unwrap().values().next().unwrap()
-    }
-}
-
-impl HeadStore for Heads {
-    fn load(&self, trail: TrailId) -> Result<Option<TrailHead>, AuditError> {
-        Ok(self.0.lock().unwrap().get(&trail).copied())
-    }
-
-    fn save(&self, head: &TrailHead) -> Result<(), AuditError> {
-        let mut heads = self.0.lock().unwrap();
-        let saved = heads.entry(head.trail).or_insert(*head);
-        if saved.sequence < head.sequence {
-            *saved = *head;
-        }
-        Ok(())
-    }
 }
 
 /// A trail that somebody can cut.

@@ -21,6 +21,7 @@ pub use tracing::TracingSink;
 use super::batch::{Appended, Batch};
 use super::error::{AuditError, ChangeError};
 use super::head::Tail;
+use super::line::LineHash;
 use crate::store::{KeyStore, Sequence, Transaction};
 
 /// Takes records, and keeps them.
@@ -48,6 +49,17 @@ pub trait AuditSink: fmt::Debug + Send + Sync {
     ///
     /// [`AuditError`] when the end is not fit to be written after.
     fn tail(&self) -> Result<Option<Tail>, AuditError>;
+
+    /// The hash of the line that has this sequence, if the sink has it: a trail is not gone on with
+    /// whose line is not the one that its head was sealed at. By default nothing: it is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`] when the line cannot be read.
+    fn hash_of_line(&self, sequence: u64) -> Result<Option<LineHash>, AuditError> {
+        let _ = sequence;
+        Ok(None)
+    }
 
     /// Writes a batch, durably.
     ///
@@ -89,6 +101,10 @@ impl<T: AuditSink + ?Sized> AuditSink for Arc<T> {
 
     fn tail(&self) -> Result<Option<Tail>, AuditError> {
         (**self).tail()
+    }
+
+    fn hash_of_line(&self, sequence: u64) -> Result<Option<LineHash>, AuditError> {
+        (**self).hash_of_line(sequence)
     }
 
     fn append(&self, batch: &Batch<'_>) -> Result<Appended, AuditError> {

@@ -5,6 +5,7 @@ use super::AuditSink;
 use crate::audit::batch::{Appended, Batch};
 use crate::audit::error::{AuditError, ChangeError};
 use crate::audit::head::Tail;
+use crate::audit::line::LineHash;
 use crate::store::{KeyStore, Sequence, Transaction};
 
 /// Records in several places. Each sink with a chain has a trail of its own; a record has the same
@@ -78,6 +79,11 @@ impl AuditSink for FanOut {
     fn tail(&self) -> Result<Option<Tail>, AuditError> {
         let tails: Result<Vec<_>, _> = self.sinks.iter().map(|sink| sink.tail()).collect();
         Ok(tails?.into_iter().next().flatten())
+    }
+
+    fn hash_of_line(&self, sequence: u64) -> Result<Option<LineHash>, AuditError> {
+        let first = self.sinks.first();
+        first.map_or(Ok(None), |sink| sink.hash_of_line(sequence))
     }
 
     fn append(&self, batch: &Batch<'_>) -> Result<Appended, AuditError> {

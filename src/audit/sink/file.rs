@@ -15,6 +15,7 @@ use super::AuditSink;
 use crate::audit::batch::{Appended, Batch, Lines};
 use crate::audit::error::AuditError;
 use crate::audit::head::Tail;
+use crate::audit::line::LineHash;
 use crate::fork::{ForkableState, PerProcess};
 
 /// Keeps a trail in the files of a directory: `trail-00000000000000000000.jsonl` and so on, each
@@ -143,9 +144,8 @@ impl FileSink {
         let slot = self.slot.get();
         let mut known = slot.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut current = Current::lock(&self.directory, known.current.take())?;
-        let done = self
-            .directory
-            .check_follows(known.tail.as_ref(), current.tail())
+        let done = current
+            .check_follows(&self.directory, known.tail.as_ref())
             .and_then(|()| action(&mut current));
         current.unlock();
         let done = done?;
@@ -186,6 +186,10 @@ impl AuditSink for FileSink {
 
     fn tail(&self) -> Result<Option<Tail>, AuditError> {
         self.with_current(|current| Ok(current.tail().copied()))
+    }
+
+    fn hash_of_line(&self, sequence: u64) -> Result<Option<LineHash>, AuditError> {
+        self.with_current(|current| current.hash_of_line(&self.directory, sequence))
     }
 
     fn append(&self, batch: &Batch<'_>) -> Result<Appended, AuditError> {

@@ -7,7 +7,7 @@ use super::{AuditTrail, Checkpoints, Inner};
 use crate::audit::batch::ChainRules;
 use crate::audit::checkpoint::CheckpointSigner;
 use crate::audit::error::AuditError;
-use crate::audit::head::HeadStore;
+use crate::audit::head::{HeadStore, Tail, TrailHead};
 use crate::audit::line::ContextValues;
 use crate::audit::sink::{AuditSink, FanOut, StoreSink};
 use crate::audit::{AuditKey, TrailId};
@@ -156,7 +156,8 @@ impl AuditTrailBuilder {
     /// # Errors
     ///
     /// [`AuditError::Setting`] without a [`key`](Self::key), [`AuditError::Truncated`] when the sink
-    /// has less than the saved head says, and the failures of the sink and the head store.
+    /// has less than the saved head says, [`AuditError::Damaged`] when it has another line there, and
+    /// the failures of the sink and the head store.
     pub fn open(self) -> Result<AuditTrail, AuditError> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let random = self.random.unwrap_or_else(|| Arc::new(SystemRandom));
@@ -169,13 +170,8 @@ impl AuditTrailBuilder {
         })?;
         if let (Some(heads), Some(tail)) = (&self.heads, sink.tail()?)
             && let Some(head) = heads.load(tail.trail)?
-            && head.sequence > tail.sequence
         {
-            return Err(AuditError::Truncated {
-                sink: sink.name(),
-                head: head.sequence,
-                end: tail.sequence,
-            });
+            check_has(&sink, &tail, &head)?;
         }
         let checkpoints = Checkpoints::default();
         checkpoints.made_at(clock.now());
@@ -197,6 +193,28 @@ impl AuditTrailBuilder {
             group: PerProcess::new(Group::new(self.patience)),
             checkpoints,
         })))
+    }
+}
+
+/// Refuses a trail that has lost what its head was sealed at, or has something else there: the next
+/// checkpoint would sign it.
+fn check_has(sink: &dyn AuditSink, tail: &Tail, head: &TrailHead) -> Result<(), AuditError> {
+    if head.sequence > tail.sequence {
+        return Err(AuditError::Truncated {
+            sink: sink.name(),
+            head: head.sequence,
+            end: tail.sequence,
+        });
+    }
+    match sink.hash_of_line(head.sequence)? {
+        Some(hash) if hash != head.hash => Err(AuditError::Damaged {
+            sink: sink.name(),
+            found: format!(
+                "the line with sequence {} is not the one that its head was sealed at",
+                head.sequence
+            ),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ use super::end::{self, End};
 use crate::audit::batch::{Batch, Lines};
 use crate::audit::error::AuditError;
 use crate::audit::head::Tail;
+use crate::audit::line::LineHash;
 use crate::audit::parse::LineKind;
 use crate::clock::Timestamp;
 
@@ -67,6 +68,63 @@ impl Current {
 
     pub(super) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Refuses a trail that is not where one can be by now that was at `known`.
+    pub(super) fn check_follows(
+        &mut self,
+        directory: &Directory,
+        known: Option<&Tail>,
+    ) -> Result<(), AuditError> {
+        let Some(known) = known else { return Ok(()) };
+        let follows = match self.tail {
+            Some(tail) if tail.trail != known.trail => {
+                return Err(AuditError::OtherTrail {
+                    sink: directory.name(),
+                    found: tail.trail,
+                    expected: known.trail,
+                });
+            }
+            Some(tail) if tail.sequence > known.sequence => self
+                .hash_of_line(directory, known.sequence)?
+                .is_none_or(|hash| hash == known.hash),
+            tail => tail.as_ref() == Some(known),
+        };
+        if follows {
+            Ok(())
+        } else {
+            Err(AuditError::Replaced {
+                sink: directory.name(),
+            })
+        }
+    }
+
+    /// The hash of the line that has this sequence; none if its file is in an archive.
+    pub(super) fn hash_of_line(
+        &mut self,
+        directory: &Directory,
+        sequence: u64,
+    ) -> Result<Option<LineHash>, AuditError> {
+        let mut other;
+        let (file, len, last) = if self.len > 0 && sequence >= self.first {
+            (
+                &mut self.file,
+                self.len,
+                self.tail.map(|tail| tail.sequence),
+            )
+        } else {
+            let files = directory.files()?;
+            let Some(&first) = files.iter().rev().find(|&&first| first <= sequence) else {
+                return Ok(None);
+            };
+            other = directory.open(first)?;
+            let end = end::read(directory, &mut other)?;
+            (&mut other, end.len, end.last.map(|last| last.sequence))
+        };
+        let before = last.and_then(|last| last.checked_sub(sequence));
+        before
+            .map(|before| end::hash_before_last(directory, file, len, before))
+            .transpose()
     }
 
     /// The line that says that there is a next file.

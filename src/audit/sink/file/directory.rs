@@ -3,7 +3,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::audit::error::AuditError;
-use crate::audit::head::Tail;
 
 /// The directory of a trail.
 #[derive(Debug, Clone)]
@@ -85,24 +84,6 @@ impl Directory {
             opened => opened,
         };
         opened.map_err(|error| self.io_error("open", error))
-    }
-
-    /// Whether `tail` is where a trail can be by now that was at `known`.
-    pub(super) fn check_follows(
-        &self,
-        known: Option<&Tail>,
-        tail: Option<&Tail>,
-    ) -> Result<(), AuditError> {
-        let Some(known) = known else { return Ok(()) };
-        match tail {
-            Some(tail) if tail.trail != known.trail => Err(AuditError::OtherTrail {
-                sink: self.name(),
-                found: tail.trail,
-                expected: known.trail,
-            }),
-            Some(tail) if tail.sequence > known.sequence || tail == known => Ok(()),
-            Some(_) | None => Err(AuditError::Replaced { sink: self.name() }),
-        }
     }
 
     pub(super) fn damaged(&self, found: &str) -> AuditError {

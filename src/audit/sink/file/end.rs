@@ -64,6 +64,27 @@ pub(super) fn read(directory: &Directory, file: &mut File) -> Result<End, AuditE
     })
 }
 
+/// The hash of the line that lies so many lines before the last of a file, whose whole lines have
+/// `len` bytes.
+pub(super) fn hash_before_last(
+    directory: &Directory,
+    file: &mut File,
+    len: u64,
+    before: u64,
+) -> Result<LineHash, AuditError> {
+    let failed = |error| directory.io_error("read", error);
+    let mut back = Backwards::new(file, len);
+    back.until_line_feed(0).map_err(failed)?;
+    for _ in 0..before {
+        back.skip_line_feed();
+        back.until_line_feed(MAX_LINE_LEN).map_err(failed)?;
+    }
+    back.skip_line_feed();
+    let line = back.until_line_feed(MAX_LINE_LEN).map_err(failed)?;
+    let line = line.ok_or_else(|| directory.damaged("a line of it is too long"))?;
+    Ok(LineHash::of(&line))
+}
+
 impl End {
     /// Whether the trail goes on in another file.
     pub(super) fn has_ended(&self) -> bool {
