@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use audit::{builder, event, key, records, trail};
+use audit::{Heads, builder, event, key, made_anew, records, trail};
 use waxseal::audit::{
     Appended, AuditError, AuditQuery, AuditSink, AuditTrail, Batch, FanOut, MemorySink, StoreSink,
     Tail, TrailReader, Verification, verify,
@@ -195,6 +195,55 @@ fn a_store_keeps_one_chain_of_several_trails() {
     let error = late.open().unwrap_err();
     assert!(matches!(error, AuditError::Damaged { .. }), "{error}");
     assert!(log(&store).ends_with(b"foreign"));
+}
+
+/// Else the next checkpoint would sign it.
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_log_that_was_cut_or_made_anew_is_not_written_after() {
+    use rusqlite::Connection;
+    use waxseal::SqliteKeyStore;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("trail.db");
+    let store = SqliteKeyStore::create(&path).unwrap();
+    let heads = Heads::default();
+    let open = || {
+        let sink = StoreSink::new(store.clone()).unwrap();
+        builder(sink).heads(heads.clone()).open()
+    };
+    let first = open().unwrap();
+    first.record(&event("first", "svc:billing")).unwrap();
+    first.checkpoint().unwrap();
+    first.record(&event("second", "svc:billing")).unwrap();
+    let written = log(&store);
+
+    let edit = Connection::open(&path).unwrap();
+    edit.execute("DELETE FROM log WHERE position = 3", [])
+        .unwrap();
+    let error = first.record(&event("third", "svc:billing")).unwrap_err();
+    assert!(matches!(error, AuditError::Replaced { .. }), "{error}");
+    drop(open().unwrap());
+
+    // Longer than it was.
+    let other = SqliteKeyStore::create(directory.path().join("other.db")).unwrap();
+    let longer = made_anew(&[&written[..], b"\n", &written[..]].concat());
+    let forged: Vec<_> = longer.split(|&byte| byte == b'\n').collect();
+    let entries = forged[..forged.len() - 1].iter().map(|line| line.to_vec());
+    let all = Transaction::new().append_log(0, entries.collect());
+    other.commit(&all).unwrap();
+    edit.execute_batch(&format!(
+        "ATTACH '{}' AS other; DELETE FROM log; INSERT INTO log SELECT * FROM other.log",
+        directory.path().join("other.db").display()
+    ))
+    .unwrap();
+    assert_eq!(log(&store), log(&other));
+    let error = first.record(&event("fourth", "svc:billing")).unwrap_err();
+    assert!(matches!(error, AuditError::Replaced { .. }), "{error}");
+    std::mem::forget(first);
+    let error = open().unwrap_err();
+    assert!(matches!(error, AuditError::Damaged { .. }), "{error}");
+    assert_eq!(log(&store), log(&other));
 }
 
 /// A store without a log, and one whose log is not the KMS's.

@@ -24,9 +24,17 @@ pub struct StoreSink {
     known: PerProcess<Known>,
 }
 
-/// The end of the log as this process left it. Held while the log is written.
+/// What this process knows of the log. Held while the log is written.
 #[derive(Default)]
-struct Known(Mutex<Option<Tail>>);
+struct Known(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    /// The end of the log as this process last saw it.
+    tail: Option<Tail>,
+    /// Whether others may have written since.
+    is_old: bool,
+}
 
 /// Others may write so often between reading the end of the log and writing.
 const MAX_ATTEMPTS: usize = 100;
@@ -63,15 +71,19 @@ impl StoreSink {
     ) -> Result<(Sequence, Appended), ChangeError> {
         let mut known = self.known.get().lock();
         for _ in 0..MAX_ATTEMPTS {
-            let tail = match *known {
-                Some(tail) => Some(tail),
-                None => self.read_tail()?,
-            };
-            let lines = batch.lines_after(tail.as_ref());
-            *known = None;
+            if known.is_old || known.tail.is_none() {
+                let tail = self.read_tail()?;
+                self.check_follows(known.tail.as_ref(), tail.as_ref())?;
+                known.tail = tail;
+            }
+            let lines = batch.lines_after(known.tail.as_ref());
+            known.is_old = true;
             match store.commit(&with_lines(transaction, &lines)) {
                 Ok(sequence) => {
-                    *known = Some(lines.tail());
+                    *known = Seen {
+                        tail: Some(lines.tail()),
+                        is_old: false,
+                    };
                     return Ok((sequence, lines.appended()));
                 }
                 Err(CommitError::Conflict { key }) if key == LogAppend::conflict_key() => {}
@@ -93,6 +105,29 @@ impl StoreSink {
                 Ok(Some(Tail::new(trail, last, hash)))
             }
             _ => Err(self.damaged("its entries are not those of one audit trail")),
+        }
+    }
+
+    /// Refuses a log that is not where one can be by now that was at `known`.
+    fn check_follows(&self, known: Option<&Tail>, tail: Option<&Tail>) -> Result<(), AuditError> {
+        let Some(known) = known else { return Ok(()) };
+        let follows = match tail {
+            Some(tail) if tail.trail != known.trail => {
+                return Err(AuditError::OtherTrail {
+                    sink: self.name(),
+                    found: tail.trail,
+                    expected: known.trail,
+                });
+            }
+            Some(tail) if tail.sequence > known.sequence => {
+                self.read_line(known.sequence)?.1 == known.hash
+            }
+            tail => tail == Some(known),
+        };
+        if follows {
+            Ok(())
+        } else {
+            Err(AuditError::Replaced { sink: self.name() })
         }
     }
 
@@ -121,6 +156,10 @@ impl AuditSink for StoreSink {
 
     fn tail(&self) -> Result<Option<Tail>, AuditError> {
         self.read_tail()
+    }
+
+    fn hash_of_line(&self, sequence: u64) -> Result<Option<LineHash>, AuditError> {
+        Ok(Some(self.read_line(sequence)?.1))
     }
 
     fn append(&self, batch: &Batch<'_>) -> Result<Appended, AuditError> {
@@ -165,7 +204,7 @@ fn with_lines(transaction: &Transaction, lines: &Lines) -> Transaction {
 }
 
 impl Known {
-    fn lock(&self) -> MutexGuard<'_, Option<Tail>> {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
