@@ -325,6 +325,32 @@ fn nobody_locks_himself_out_by_mistake() {
     assert_denied(admin.describe_key(foreign));
 }
 
+/// Whatever name a statement knows them by.
+#[test]
+fn what_is_left_to_the_store_asks_conditions_of_who_acts() {
+    let guarded = Guarded::new();
+    let admin = guarded.admin();
+    let key = key(&admin);
+    let everybody = allow("*", r#""kms:*""#);
+    admin.put_store_policy(&policy(&everybody)).unwrap();
+    let [one, other] = ["svc:one", "svc:other"].map(|name| guarded.kms.as_principal(name));
+    for principal in [STORE_POLICY, "*"] {
+        let under = |condition: &str| {
+            let left = format!(
+                r#"{{"Effect":"Allow","Principal":"{principal}","Action":"kms:*","Resource":"*","Condition":{condition}}}"#
+            );
+            let policy = policy(&format!("{}, {left}", admin_statement()));
+            admin.put_key_policy(key, &policy).unwrap();
+        };
+        under(r#"{"StringNotEquals":{"aws:PrincipalArn":"svc:other"}}"#);
+        one.describe_key(key).unwrap();
+        assert_denied(other.describe_key(key));
+        under(r#"{"StringEquals":{"aws:PrincipalArn":"svc:one"}}"#);
+        one.describe_key(key).unwrap();
+        assert_denied(other.describe_key(key));
+    }
+}
+
 #[test]
 fn the_name_that_stands_for_the_store_is_nobodys() {
     let guarded = Guarded::new();

@@ -158,7 +158,8 @@ impl<'a> Question<'a> {
         }
     }
 
-    fn request<'q>(&'q self, principal: &'q str, resource: Resource<'q>) -> Request<'q> {
+    fn request<'q>(&'q self, resource: Resource<'q>) -> Request<'q> {
+        let principal = self.attempt.principal();
         let operation = self.attempt.asked.operation;
         Request::new(principal, operation, resource, &self.values)
     }
@@ -170,7 +171,7 @@ impl<'a> Question<'a> {
         if self.attempt.principal() == STORE_POLICY {
             return Verdict::NoMatch(NoMatch::default());
         }
-        let request = self.request(self.attempt.principal(), Resource::Store);
+        let request = self.request(Resource::Store);
         by_store(store.evaluate(&request))
     }
 
@@ -181,18 +182,17 @@ impl<'a> Question<'a> {
         if store.is_none() && own.is_none() {
             return Verdict::Allowed(Basis::Open);
         }
-        let principal = self.attempt.principal();
-        if principal == STORE_POLICY {
+        if self.attempt.principal() == STORE_POLICY {
             return Verdict::NoMatch(NoMatch::default());
         }
         let resource = Resource::Key(record.key);
-        let request = self.request(principal, resource);
+        let request = self.request(resource);
         let of_store = store.map(|store| by_store(store.evaluate(&request)));
         if let Some(denied @ Verdict::Denied(_)) = of_store {
             return denied;
         }
         if let (Some(store), Some(alias)) = (store, self.attempt.asked.parameters.alias) {
-            let request = self.request(principal, Resource::Alias(alias.as_str()));
+            let request = self.request(Resource::Alias(alias.as_str()));
             match by_store(store.evaluate(&request)) {
                 Verdict::Allowed(_) => {}
                 refused => return refused,
@@ -211,8 +211,7 @@ impl<'a> Question<'a> {
         };
         match of_store {
             Some(allowed @ Verdict::Allowed(_)) => {
-                let request = self.request(STORE_POLICY, resource);
-                if own.evaluate(&request).is_allowed() {
+                if own.evaluate(&request.under_name(STORE_POLICY)).is_allowed() {
                     return allowed;
                 }
             }

@@ -104,7 +104,7 @@ impl Check {
 
     fn each_value(&self, request: &Request<'_>, give: &mut dyn FnMut(Value<'_>)) {
         match &self.key {
-            ConditionKey::PrincipalArn => give(Value::Text(request.principal)),
+            ConditionKey::PrincipalArn => give(Value::Text(request.acting)),
             ConditionKey::PrincipalTag(name) => {
                 if let Some(value) = request.values.attribute(name) {
                     give(Value::Text(value));

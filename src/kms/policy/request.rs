@@ -13,6 +13,8 @@ use crate::kms::operation::Operation;
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     pub(super) principal: &'a str,
+    /// Who acts, for conditions and variables.
+    pub(super) acting: &'a str,
     pub(super) operation: Operation,
     pub(super) resource: Resource<'a>,
     pub(super) values: &'a dyn ConditionValues,
@@ -29,10 +31,16 @@ impl<'a> Request<'a> {
     ) -> Self {
         Self {
             principal,
+            acting: principal,
             operation,
             resource,
             values,
         }
+    }
+
+    /// The same request, for statements that name a principal which stands for who acts.
+    pub(crate) fn under_name(self, principal: &'a str) -> Self {
+        Self { principal, ..self }
     }
 }
 

@@ -144,7 +144,7 @@ impl Variable {
     fn resolve<'a>(&self, request: &Request<'a>) -> Option<&'a str> {
         match self {
             Self::Attribute(name) => request.values.attribute(name),
-            Self::Principal => Some(request.principal),
+            Self::Principal => Some(request.acting),
         }
     }
 }
