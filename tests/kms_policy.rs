@@ -2,10 +2,12 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::kms::World;
 use common::kms_access::{ADMIN, Guarded, admin_statement, allow, assert_denied, policy, tenant};
+use waxseal::audit::{Appended, AuditError, AuditSink, AuditTrail, Batch, MemorySink, Tail};
 use waxseal::kms::policy::Mismatch;
 use waxseal::kms::{
     Access, Authorisation, Explanation, ListAliases, Operation, Policy, STORE_POLICY,
@@ -433,6 +435,63 @@ fn parameters_of_requests_are_asked_for() {
     handle
         .create_key(CreateKey::new().with_tag("team", "billing"))
         .unwrap();
+}
+
+/// Moves an alias as soon as something was decrypted to be encrypted again.
+#[derive(Debug, Clone, Default)]
+struct MovesAlias {
+    inner: MemorySink,
+    to: Arc<Mutex<Option<(KmsHandle, KeyId)>>>,
+}
+
+impl AuditSink for MovesAlias {
+    fn name(&self) -> String {
+        self.inner.name()
+    }
+
+    fn tail(&self) -> Result<Option<Tail>, AuditError> {
+        self.inner.tail()
+    }
+
+    fn append(&self, batch: &Batch<'_>) -> Result<Appended, AuditError> {
+        if batch
+            .records()
+            .any(|record| record.contains("ReEncryptFrom"))
+            && let Some((kms, key)) = self.to.lock().unwrap().take()
+        {
+            kms.update_alias("alias/to", key).unwrap();
+        }
+        self.inner.append(batch)
+    }
+}
+
+#[test]
+fn an_alias_that_is_moved_meanwhile_takes_nothing_to_another_key() {
+    let (world, sink) = (World::new(), MovesAlias::default());
+    let trail = AuditTrail::builder(sink.clone());
+    let admin = world
+        .builder()
+        .refresh_interval(Duration::ZERO)
+        .audit(trail)
+        .open()
+        .unwrap()
+        .as_principal(ADMIN);
+    let (stays, elsewhere) = (key(&admin), key(&admin));
+    let own_key_only = r#"{"Effect":"Deny","Principal":"*","Action":"kms:ReEncryptFrom","Resource":"*","Condition":{"Bool":{"kms:ReEncryptOnSameKey":"false"}}}"#;
+    let policy = policy(&format!("{}, {own_key_only}", admin_statement()));
+    admin.put_key_policy(stays, &policy).unwrap();
+    let sealed = admin.encrypt(stays, b"x", &tenant("a")).unwrap().bytes;
+    let again = |to: &str| admin.re_encrypt(&sealed, &tenant("a"), to, &tenant("b"));
+    admin.create_alias("alias/to", stays).unwrap();
+    admin.create_alias("alias/elsewhere", elsewhere).unwrap();
+    assert_denied(again("alias/elsewhere"));
+    again("alias/to").unwrap();
+
+    let mover = world.open().as_principal(ADMIN);
+    *sink.to.lock().unwrap() = Some((mover, elsewhere));
+    let moved = again("alias/to");
+    assert!(matches!(moved, Err(KmsError::Conflict { .. })), "{moved:?}");
+    assert_denied(again("alias/to"));
 }
 
 #[test]

@@ -5,10 +5,12 @@
 
 use super::KmsHandle;
 use super::asked::{Asked, Parameters};
+use super::commit::conflict;
 use super::error::KmsError;
 use super::name::KeySelector;
 use super::operation::Operation;
 use super::perform::AuthorisedKey;
+use super::record::KeyRecord;
 use super::wrap::keys_of;
 use crate::context::EncryptionContext;
 use crate::envelope::{BodySettings, MessageHeader, MessageOptions, Opening, WholeMessage, seal};
@@ -110,7 +112,8 @@ impl KmsHandle {
     ///
     /// # Errors
     ///
-    /// As [`decrypt`](Self::decrypt) and [`encrypt`](Self::encrypt).
+    /// As [`decrypt`](Self::decrypt) and [`encrypt`](Self::encrypt), and [`KmsError::Conflict`] when
+    /// the alias was given to another key meanwhile.
     pub fn re_encrypt<'k>(
         &self,
         ciphertext: &[u8],
@@ -136,11 +139,17 @@ impl KmsHandle {
             .with(other_key(
                 from.or_else(|| keys_of(parsed.header.entries()).next()),
             ));
-        self.gate().perform_asked(asked, key, |key| match &opened {
-            Some(opened) => key.encrypt(&opened.plaintext, context, random),
-            None => Err(KmsError::DryRun {
-                operation: Operation::ReEncryptTo,
-            }),
+        self.gate().perform_asked(asked, key, |key| {
+            // The policy of the key that it was under was asked about the one known then.
+            if to != Some(key.id()) {
+                return Err(conflict(KeyRecord::address(key.id())));
+            }
+            match &opened {
+                Some(opened) => key.encrypt(&opened.plaintext, context, random),
+                None => Err(KmsError::DryRun {
+                    operation: Operation::ReEncryptTo,
+                }),
+            }
         })
     }
 
