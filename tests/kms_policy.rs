@@ -10,7 +10,7 @@ use common::kms_access::{ADMIN, Guarded, admin_statement, allow, assert_denied, 
 use waxseal::audit::{Appended, AuditError, AuditSink, AuditTrail, Batch, MemorySink, Tail};
 use waxseal::kms::policy::Mismatch;
 use waxseal::kms::{
-    Access, Authorisation, Explanation, ListAliases, Operation, Policy, STORE_POLICY,
+    Access, Authorisation, Explanation, KeySelector, ListAliases, Operation, Policy, STORE_POLICY,
 };
 use waxseal::{
     CachingKeyring, CreateKey, EncryptionContext, Envelope, EnvelopeEncryptor, KeyId, Kms,
@@ -492,6 +492,31 @@ fn an_alias_that_is_moved_meanwhile_takes_nothing_to_another_key() {
     let moved = again("alias/to");
     assert!(matches!(moved, Err(KmsError::Conflict { .. })), "{moved:?}");
     assert_denied(again("alias/to"));
+}
+
+/// Nor by which half of a re-encryption is denied.
+#[test]
+fn a_key_that_is_not_there_is_another_key() {
+    let guarded = Guarded::new();
+    let admin = guarded.admin();
+    let (own, other) = (key(&admin), key(&admin));
+    admin.create_alias("alias/known", other).unwrap();
+    let own_key_only = r#"{"Effect":"Deny","Principal":"*","Action":"kms:ReEncryptFrom","Resource":"*","Condition":{"Bool":{"kms:ReEncryptOnSameKey":"false"}}}"#;
+    let may = allow("svc:billing", r#""kms:ReEncrypt*""#);
+    let policy = policy(&format!("{}, {may}, {own_key_only}", admin_statement()));
+    admin.put_key_policy(own, &policy).unwrap();
+    let sealed = admin.encrypt(own, b"x", &tenant("a")).unwrap().bytes;
+    let billing = guarded.kms.as_principal("svc:billing");
+    let again = |to: KeySelector<'_>| {
+        let again = billing.re_encrypt(&sealed, &tenant("a"), to, &tenant("b"));
+        again.map_err(|error| error.to_string())
+    };
+    again((&own).into()).unwrap();
+    let denied = again("alias/known".into()).unwrap_err();
+    assert!(denied.starts_with("ReEncryptFrom"), "{denied}");
+    assert_eq!(again("alias/unknown".into()).unwrap_err(), denied);
+    let unknown = KeyId::from_bytes([0x77; 16]);
+    assert_eq!(again((&unknown).into()).unwrap_err(), denied);
 }
 
 #[test]

@@ -47,8 +47,8 @@ pub(crate) struct Parameters<'a> {
     /// Whose grants are to be listed.
     pub(super) retiring_principal: Option<&'a Principal>,
     pub(super) bypasses_lockout_check: Option<bool>,
-    /// Of a re-encryption, the key of the other half.
-    pub(super) other_key: Option<KeyId>,
+    /// Of a re-encryption, the key of the other half; one that is not there is none.
+    pub(super) other_key: Option<Option<KeyId>>,
     /// Whose right to do what is to be explained.
     pub(super) explained: Option<(&'a str, Operation)>,
 }

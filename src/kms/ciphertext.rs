@@ -233,7 +233,7 @@ impl AuthorisedKey<'_> {
 
 fn other_key<'a>(key: Option<KeyId>) -> Parameters<'a> {
     Parameters {
-        other_key: key,
+        other_key: Some(key),
         ..Parameters::default()
     }
 }

@@ -133,7 +133,7 @@ impl ConditionValues for Values<'_> {
             }
             ConditionKey::ReEncryptOnSameKey => {
                 if let (Some(other), Some(record)) = (parameters.other_key, self.record) {
-                    give(Value::Bool(other == record.key));
+                    give(Value::Bool(other == Some(record.key)));
                 }
             }
             ConditionKey::CurrentTime | ConditionKey::EpochTime => give(Value::Date(self.now)),
