@@ -5,6 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::kms::{DAY, World};
+use common::kms_stores::Interrupted;
 use waxseal::format::Header;
 use waxseal::kms::Backup;
 use waxseal::store::{Collection, ScanRequest};
@@ -323,6 +324,37 @@ fn threads_create_one_subject_once() {
         Some(ids[0]),
         kms.describe_subject(key, "person:1").unwrap().id
     );
+}
+
+#[test]
+fn no_seed_comes_under_a_version_that_others_destroy_meanwhile() {
+    let world = World::new();
+    let store = Interrupted::new(&world);
+    let kms = world.builder_over(store.clone()).open().unwrap();
+    let kms = kms.as_principal("test");
+    let key = kms.create_key(CreateKey::new()).unwrap().id;
+    let destroy_primary = {
+        let (other, clock) = (world.handle(), world.clock.clone());
+        move || {
+            clock.advance(Duration::from_secs(2));
+            let primary = other.describe_key(key).unwrap().primary;
+            other.rotate_now(key).unwrap();
+            other.rewrap_subjects(key).unwrap();
+            other.destroy_version(key, primary).unwrap();
+        }
+    };
+
+    store.once(destroy_primary.clone());
+    kms.create_subject(key, "person:1").unwrap();
+    let message = envelope(&world.handle(), key, "person:1")
+        .encrypt(b"x", &context())
+        .unwrap();
+
+    kms.rotate_now(key).unwrap();
+    store.once(destroy_primary);
+    kms.rewrap_subjects(key).unwrap();
+    let opened = envelope(&world.handle(), key, "person:1").decrypt(&message, &context());
+    assert_eq!(*opened.unwrap(), *b"x");
 }
 
 /// With `WAXSEAL_TEST_SUBJECTS=1000000` and in release, the scale that subjects are for.

@@ -118,6 +118,14 @@ impl<'k> Unit<'k> {
         Ok(self)
     }
 
+    /// Happens only if a key is still as it is known here: what is written is under its version.
+    pub(super) fn while_key_is(mut self, known: &KeyEntry) -> Self {
+        let address = KeyRecord::address(known.id());
+        let expected = Expected::Revision(known.revision);
+        self.transaction = self.transaction.check(address, expected);
+        self
+    }
+
     /// Writes the record of a subject.
     pub(super) fn put_subject(
         mut self,

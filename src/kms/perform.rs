@@ -242,7 +242,12 @@ impl<'a> AuthorisedKey<'a> {
 
     /// The version that wraps, signs and makes MACs.
     pub(crate) fn primary(&self) -> Result<KeyVersionHandle, KmsError> {
-        self.tell(self.entry.version(self.entry.record.primary).cloned())
+        self.primary_of(&self.entry)
+    }
+
+    /// The same, of the key as it has become meanwhile.
+    pub(super) fn primary_of(&self, entry: &KeyEntry) -> Result<KeyVersionHandle, KmsError> {
+        self.tell(entry.version(entry.record.primary).cloned())
     }
 
     /// A version that a message names. Another process may have made it just now, so the store is
@@ -276,6 +281,13 @@ impl<'a> AuthorisedKey<'a> {
         entry.check(self.operation)
     }
 
+    /// The key as it has become meanwhile, if the operation is still allowed.
+    pub(super) fn read_again(&self) -> Result<Arc<KeyEntry>, KmsError> {
+        let entry = self.acting.read_key(self.id())?;
+        self.check_again(&entry)?;
+        Ok(entry)
+    }
+
     /// Changes the key's record, also if others change it meanwhile: the edit is then made again,
     /// on what they have written, if the operation is still allowed.
     pub(crate) fn change(
@@ -303,8 +315,7 @@ impl<'a> AuthorisedKey<'a> {
             if let Some(done) = attempt(&self.acting, &entry)? {
                 return Ok(done);
             }
-            entry = self.acting.read_key(entry.id())?;
-            self.check_again(&entry)?;
+            entry = self.read_again()?;
         }
         Err(conflict(KeyRecord::address(entry.id())))
     }

@@ -19,7 +19,8 @@ pub(super) use self::record::SubjectRecord;
 use self::record::{Live, MAX_ERASURES};
 pub use self::rewrap::SubjectRewrapReport;
 use super::KmsHandle;
-use super::commit::{MAX_ATTEMPTS, Unit, conflict};
+use super::commit::Unit;
+use super::entry::KeyEntry;
 use super::error::KmsError;
 use super::name::KeySelector;
 use super::operation::Operation;
@@ -131,40 +132,40 @@ impl KmsHandle {
 impl AuthorisedKey<'_> {
     fn create_subject(&self, name: &str) -> Result<KeyId, KmsError> {
         let address = self.kms().subject_address(self.id(), name);
-        for _ in 0..MAX_ATTEMPTS {
-            let found = self.kms().find_subject(self.id(), name)?;
+        self.until_done(|kms, key| {
+            let found = kms.find_subject(key.id(), name)?;
             let (mut record, expected) = match found {
                 Some((record, revision)) => (record, Expected::Revision(revision)),
-                None => (SubjectRecord::new(self.id()), Expected::Absent),
+                None => (SubjectRecord::new(key.id()), Expected::Absent),
             };
             if let Some(live) = &record.live {
-                return Ok(live.subject);
+                return Ok(Some(live.subject));
             }
             if record.erased.len() >= MAX_ERASURES {
                 return Err(KmsError::Limit {
-                    key: self.id(),
+                    key: key.id(),
                     what: "erasures of one subject",
                     max: MAX_ERASURES,
                 });
             }
-            let live = self.new_seed()?;
+            let live = self.new_seed(key)?;
             let subject = live.subject;
             record.live = Some(live);
-            let unit = Unit::new(self.kms()).put_subject(address.clone(), expected, &record);
-            if unit.commit()?.is_some() {
-                return Ok(subject);
-            }
-        }
-        Err(conflict(address))
+            let unit =
+                Unit::new(kms)
+                    .while_key_is(key)
+                    .put_subject(address.clone(), expected, &record);
+            Ok(unit.commit()?.map(|_| subject))
+        })
     }
 
     /// A new seed under the primary version.
-    fn new_seed(&self) -> Result<Live, KmsError> {
+    fn new_seed(&self, key: &KeyEntry) -> Result<Live, KmsError> {
         let mut subject = [0; 16];
         self.kms().random.fill(&mut subject)?;
         let subject = KeyId::from_bytes(subject);
         let seed = FreshDataKey::generate(self.kms().random.as_ref())?;
-        let primary = self.primary()?;
+        let primary = self.primary_of(key)?;
         let binding = record::seed_binding(self.id(), primary.number(), subject);
         let request = WrapRequest::new(primary.handle(), seed.as_data_key(), &binding);
         let wrapped = primary.provider()?.wrap_key(request)?;

@@ -1,9 +1,12 @@
 //! The seeds of all subjects of a key under its primary version.
 
+use std::sync::Arc;
+
 use super::record::{SubjectRecord, seed_binding};
 use crate::format::{KeyId, KeyVersion};
 use crate::kms::KmsHandle;
 use crate::kms::commit::{MAX_ATTEMPTS, Unit, conflict};
+use crate::kms::entry::KeyEntry;
 use crate::kms::error::KmsError;
 use crate::kms::inner::Inner;
 use crate::kms::name::KeySelector;
@@ -54,31 +57,31 @@ type Found = (RecordKey, SubjectRecord, Revision);
 
 impl AuthorisedKey<'_> {
     fn rewrap_subjects(&self) -> Result<SubjectRewrapReport, KmsError> {
-        let primary = self.primary()?.number();
+        let mut key = Arc::clone(self.entry());
         let mut report = SubjectRewrapReport::default();
         let mut batch = Vec::new();
         for found in self.kms().subjects_of(self.id()) {
             let found = found?;
             match &found.1.live {
-                Some(live) if live.version == primary => report.current += 1,
+                Some(live) if live.version == key.record.primary => report.current += 1,
                 Some(_) => batch.push(found),
                 None => {}
             }
             if batch.len() == AT_ONCE {
-                report.rewrapped += self.rewrap_all(&mut batch)?;
+                report.rewrapped += self.rewrap_all(&mut key, &mut batch)?;
             }
         }
-        report.rewrapped += self.rewrap_all(&mut batch)?;
+        report.rewrapped += self.rewrap_all(&mut key, &mut batch)?;
         if report.rewrapped > 0 {
             self.kms().store.erase_replaced()?;
         }
         Ok(report)
     }
 
-    fn rewrap_all(&self, batch: &mut Vec<Found>) -> Result<u64, KmsError> {
-        let mut unit = Unit::new(self.kms());
+    fn rewrap_all(&self, key: &mut Arc<KeyEntry>, batch: &mut Vec<Found>) -> Result<u64, KmsError> {
+        let mut unit = Unit::new(self.kms()).while_key_is(key);
         for (address, record, revision) in batch.iter() {
-            let record = self.rewrapped(record)?;
+            let record = self.rewrapped(key, record)?;
             let expected = Expected::Revision(*revision);
             unit = unit.put_subject(address.clone(), expected, &record);
         }
@@ -87,21 +90,26 @@ impl AuthorisedKey<'_> {
             batch.clear();
             return Ok(count);
         }
-        // One by one: others are changing one of them.
+        // One by one: others are changing one of them, or the key.
         batch
             .drain(..)
-            .try_for_each(|(address, ..)| self.rewrap_one(&address))?;
+            .try_for_each(|(address, ..)| self.rewrap_one(key, &address))?;
         Ok(count)
     }
 
-    fn rewrap_one(&self, address: &RecordKey) -> Result<(), KmsError> {
+    fn rewrap_one(&self, key: &mut Arc<KeyEntry>, address: &RecordKey) -> Result<(), KmsError> {
         for _ in 0..MAX_ATTEMPTS {
+            *key = self.read_again()?;
             let Some(stored) = self.kms().store.get(address)? else {
                 return Ok(());
             };
-            let record = self.rewrapped(&self.kms().decode(address, &stored)?)?;
+            let record = self.rewrapped(key, &self.kms().decode(address, &stored)?)?;
             let expected = Expected::Revision(stored.revision);
-            let unit = Unit::new(self.kms()).put_subject(address.clone(), expected, &record);
+            let unit = Unit::new(self.kms()).while_key_is(key).put_subject(
+                address.clone(),
+                expected,
+                &record,
+            );
             if unit.commit()?.is_some() {
                 return Ok(());
             }
@@ -109,11 +117,11 @@ impl AuthorisedKey<'_> {
         Err(conflict(address.clone()))
     }
 
-    fn rewrapped(&self, record: &SubjectRecord) -> Result<SubjectRecord, KmsError> {
+    fn rewrapped(&self, key: &KeyEntry, record: &SubjectRecord) -> Result<SubjectRecord, KmsError> {
         let mut record = record.clone();
         if let Some(live) = &mut record.live {
             let seed = self.unwrap_seed(live)?;
-            let primary = self.primary()?;
+            let primary = self.primary_of(key)?;
             let binding = seed_binding(self.id(), primary.number(), live.subject);
             let request = WrapRequest::new(primary.handle(), &seed, &binding);
             let wrapped = primary.provider()?.wrap_key(request)?;
