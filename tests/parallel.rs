@@ -181,3 +181,31 @@ fn a_failing_disk_loses_nothing_while_other_threads_work() {
     assert!(opened == payload);
     assert!(failures > 8, "{failures}");
 }
+
+struct Panicking;
+
+impl Write for Panicking {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+        panic!("as it may");
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn nothing_more_is_written_by_a_writer_that_panicked() {
+    let context = EncryptionContext::empty();
+    let options = MessageOptions::new(&context);
+    let payload = vec![7; 2 * BATCH];
+    for envelope in [fixed(), parallel()] {
+        let mut writer = EncryptWriter::new(&envelope, Panicking, options).unwrap();
+        let write = std::panic::AssertUnwindSafe(|| writer.write(&payload));
+        assert!(std::panic::catch_unwind(write).is_err());
+        for refused in [writer.write(&payload).err(), writer.finish().err()] {
+            let error = refused.unwrap().to_string();
+            assert!(error.contains("begin another"), "{error}");
+        }
+    }
+}

@@ -31,7 +31,7 @@ use crate::error::Error;
 /// ```
 pub struct EncryptWriter<W: Write> {
     core: SealCore,
-    inner: W,
+    inner: Sink<W>,
     /// An error of `inner` from when the bytes given with the call were taken all the same.
     owed: Option<io::Error>,
 }
@@ -50,7 +50,10 @@ impl<W: Write> EncryptWriter<W> {
         let core = SealCore::new(envelope.begin_sealing(options)?);
         Ok(Self {
             core,
-            inner,
+            inner: Sink {
+                writer: inner,
+                is_writing: false,
+            },
             owed: None,
         })
     }
@@ -64,13 +67,13 @@ impl<W: Write> EncryptWriter<W> {
         self.write_pending()?;
         self.core.finish()?;
         self.write_pending()?;
-        self.inner.flush()?;
-        Ok(self.inner)
+        self.inner.writer.flush()?;
+        Ok(self.inner.writer)
     }
 
     /// Where the message is written to.
     pub fn get_ref(&self) -> &W {
-        &self.inner
+        &self.inner.writer
     }
 
     fn write_pending(&mut self) -> io::Result<()> {
@@ -78,7 +81,7 @@ impl<W: Write> EncryptWriter<W> {
             return Err(owed);
         }
         loop {
-            write_out(&mut self.inner, self.core.outbox())?;
+            self.inner.write_out(self.core.outbox())?;
             if !self.core.send_next() {
                 return Ok(());
             }
@@ -91,7 +94,7 @@ impl<W: Write> EncryptWriter<W> {
         let inner = &mut self.inner;
         let (taken, written) = self
             .core
-            .push_beside(plaintext, |outbox| write_out(inner, outbox))?;
+            .push_beside(plaintext, |outbox| inner.write_out(outbox))?;
         self.owed = written.err();
         Ok(taken)
     }
@@ -101,6 +104,7 @@ impl<W: Write> Write for EncryptWriter<W> {
     fn write(&mut self, plaintext: &[u8]) -> io::Result<usize> {
         #[cfg(feature = "rayon")]
         if self.owed.is_none() && self.core.pushes_beside(plaintext) {
+            self.inner.check()?;
             return self.write_beside(plaintext);
         }
         self.write_pending()?;
@@ -112,7 +116,7 @@ impl<W: Write> Write for EncryptWriter<W> {
         self.write_pending()?;
         self.core.seal_gathered()?;
         self.write_pending()?;
-        self.inner.flush()
+        self.inner.writer.flush()
     }
 }
 
@@ -122,18 +126,40 @@ impl<W: Write> fmt::Debug for EncryptWriter<W> {
     }
 }
 
-fn write_out(inner: &mut impl Write, outbox: &mut Outbox) -> io::Result<()> {
-    while !outbox.pending().is_empty() {
-        let pending = outbox.pending();
-        match inner.write(pending) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(len) => {
-                let len = moved(len, pending.len())?;
-                outbox.advance(len);
+struct Sink<W> {
+    writer: W,
+    /// Stays so where the writer panics.
+    is_writing: bool,
+}
+
+impl<W: Write> Sink<W> {
+    fn write_out(&mut self, outbox: &mut Outbox) -> io::Result<()> {
+        self.check()?;
+        while !outbox.pending().is_empty() {
+            let pending = outbox.pending();
+            self.is_writing = true;
+            let written = self.writer.write(pending);
+            self.is_writing = false;
+            match written {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => {
+                    let len = moved(len, pending.len())?;
+                    outbox.advance(len);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Nobody knows what a writer that panicked has written.
+    fn check(&self) -> io::Result<()> {
+        if self.is_writing {
+            return Err(io::Error::other(
+                "the writer inside panicked, so the message may lack something; begin another",
+            ));
+        }
+        Ok(())
+    }
 }
