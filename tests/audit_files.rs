@@ -157,6 +157,20 @@ fn a_torn_line_is_cut_off_and_the_trail_goes_on() {
     }
 }
 
+/// Also one whose first line was half written once: that is said before its first record.
+#[test]
+fn every_trail_has_a_head_from_its_beginning() {
+    for torn in ["", "{\"eventVersion\""] {
+        let (_directory, path) = place();
+        let sink = FileSink::open_or_create(&path).unwrap();
+        fs::write(&sink.files().unwrap()[0], torn).unwrap();
+        let heads = Heads::default();
+        let trail = builder(sink).heads(heads.clone()).open().unwrap();
+        record(&trail, "first").unwrap();
+        assert!(trail.head().unwrap().is_some(), "{torn}");
+    }
+}
+
 /// A power cut may leave zeros where data was to be.
 #[test]
 fn zeros_after_the_last_line_are_cut_off_and_other_damage_is_refused() {
