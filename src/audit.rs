@@ -105,7 +105,8 @@
 //!
 //! Where there is no room, operations fail with [`AuditError::Full`], nothing half-written stays,
 //! and they go on when there is room. Move files of the trail that are not the newest to an archive, and
-//! verify what is left with [`Verification::without_archived_files`].
+//! verify what is left with [`Verification::without_archived_files`]. Where the newest is empty, keep the
+//! one before too: what comes next follows from its last line.
 
 mod batch;
 mod checkpoint;

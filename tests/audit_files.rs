@@ -171,6 +171,33 @@ fn every_trail_has_a_head_from_its_beginning() {
     }
 }
 
+/// The newest may be empty where there was no room for its first line.
+#[test]
+fn the_file_before_an_empty_one_is_not_to_be_archived() {
+    let (directory, path) = place();
+    let sink = FileSink::open_or_create(&path).unwrap().rotate_at(1);
+    let trail = trail(sink);
+    record(&trail, "first").unwrap();
+    record(&trail, "second").unwrap();
+    std::mem::forget(trail);
+    let files = FileSink::open(&path).unwrap().files().unwrap();
+    let [before, newest] = files.as_slice() else {
+        panic!("{files:?}");
+    };
+    fs::write(newest, "").unwrap();
+    let archived = directory.path().join("archived");
+    fs::rename(before, &archived).unwrap();
+    let error = FileSink::open(&path).unwrap_err().to_string();
+    assert!(
+        error.contains(
+            "its newest file is empty, and the one before it is not there; put that back"
+        ),
+        "{error}"
+    );
+    fs::rename(&archived, before).unwrap();
+    FileSink::open(&path).unwrap();
+}
+
 /// A power cut may leave zeros where data was to be.
 #[test]
 fn zeros_after_the_last_line_are_cut_off_and_other_damage_is_refused() {

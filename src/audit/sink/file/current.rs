@@ -237,16 +237,18 @@ impl Current {
 /// ending the one and beginning the other.
 fn end_of_file_before(directory: &Directory, first: u64) -> Result<Tail, AuditError> {
     let files = directory.files()?;
-    let before = files.iter().rev().find(|&&file| file < first);
-    if let Some(&before) = before {
-        let mut file = directory.open(before)?;
-        let end = end::read(directory, &mut file)?;
-        if let Some(last) = end.last
-            && matches!(last.kind, LineKind::End)
-            && last.sequence.checked_add(1) == Some(first)
-        {
-            return Ok(Tail::new(last.trail, last.sequence, last.hash));
-        }
+    let Some(&before) = files.iter().rev().find(|&&file| file < first) else {
+        return Err(directory.damaged(
+            "its newest file is empty, and the one before it is not there; put that back",
+        ));
+    };
+    let mut file = directory.open(before)?;
+    let end = end::read(directory, &mut file)?;
+    if let Some(last) = end.last
+        && matches!(last.kind, LineKind::End)
+        && last.sequence.checked_add(1) == Some(first)
+    {
+        return Ok(Tail::new(last.trail, last.sequence, last.hash));
     }
     Err(directory.damaged("its newest file is empty, and does not follow the one before"))
 }
