@@ -339,6 +339,24 @@ fn permissions_are_kept() {
     );
 }
 
+/// As far as that may be, which takes a privileged process.
+#[cfg(unix)]
+#[test]
+fn a_copy_has_the_owner_of_the_file() {
+    use std::os::unix::fs::{MetadataExt, chown};
+
+    let directory = sealed(3);
+    let path = path_of(directory.path(), 2);
+    let may_chown = chown(&path, Some(4321), Some(8765)).is_ok();
+    let owner = |path| fs::metadata(path).map(|found| (found.uid(), found.gid()));
+    let before = owner(&path).unwrap();
+    assert_eq!(may_chown, before == (4321, 8765));
+    let change = Rewrap::keeping().add_key(keyring(2));
+    let done = rewrap_file(&path, &envelope(1), &context(), &change).unwrap();
+    assert_eq!(done, FileRewrap::Copied);
+    assert_eq!(owner(&path).unwrap(), before);
+}
+
 /// The journal of one overwrite, as `FORMAT.md` says.
 fn journal(name: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
     let mut bytes = b"waxseal rewrap 1\n\x01".to_vec();

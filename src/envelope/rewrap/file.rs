@@ -26,7 +26,8 @@ pub enum FileRewrap {
 
 /// Rewraps the message, or the header for records, in a file, durably. The payload is neither read
 /// nor decrypted; it is copied only if the header has to become longer or shorter and there is no
-/// [room](crate::Envelope::with_room) in it.
+/// [room](crate::Envelope::with_room) in it. A copy has the permissions of the file, and its owner if
+/// the process may give it away; other names of the file (hard links) still lead to the old one.
 ///
 /// A crash at any instant leaves the file as it was or as it is to be, but for one case: a power cut
 /// may leave a header half overwritten. Beside it is then a journal, named as the file with

@@ -82,8 +82,8 @@ impl SealedFile {
     }
 
     /// Puts a copy with another header in the place of the file, durably, and says how many bytes
-    /// were written. Permissions are those of the file; owner and other attributes are those of a new
-    /// file.
+    /// were written. Permissions are those of the file, and its owner where that is allowed; other
+    /// attributes are those of a new file.
     pub(super) fn splice(&self, rewrapped: &Rewrapped) -> Result<u64, RewrapFileError> {
         let copy_path = beside(&self.path, COPY_SUFFIX);
         let written = self
@@ -122,6 +122,7 @@ impl SealedFile {
             _ => {}
         }
         let mut copy = File::create_new(copy_path)?;
+        keep_owner(&copy, &self.metadata);
         copy.set_permissions(self.metadata.permissions())?;
         copy.write_all(&rewrapped.header)?;
         let mut body = &self.file;
@@ -131,6 +132,18 @@ impl SealedFile {
         Ok(rewrapped.header.len() as u64 + body_len)
     }
 }
+
+/// Gives a copy the owner of its original: one who rewraps the files of others must not keep them
+/// from these. Who may not do so leaves it his own.
+#[cfg(unix)]
+fn keep_owner(copy: &File, original: &Metadata) {
+    use std::os::unix::fs::{MetadataExt, fchown};
+
+    let _may_not = fchown(copy, Some(original.uid()), Some(original.gid()));
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_copy: &File, _original: &Metadata) {}
 
 /// Opens a file to read and write it, and locks it against other rewraps.
 pub(super) fn open_locked(
