@@ -14,7 +14,7 @@ use waxseal::audit::{
     Tail, TrailReader, Verification, verify,
 };
 use waxseal::store::{Collection, Expected, LogAppend, RecordId, RecordKey, Transaction};
-use waxseal::{KeyStore, MemoryKeyStore};
+use waxseal::{CreateKey, KeyStore, Kms, MemoryKeyStore, SoftwareKeyProvider};
 
 /// Fails, or panics, when told to.
 #[derive(Debug, Clone, Default)]
@@ -93,6 +93,56 @@ fn what_one_of_several_places_refuses_is_refused() {
     let trail = audit::trail(Arc::clone(&fan_out));
     trail.record(&event("fifth", "svc")).unwrap();
     assert_eq!(fan_out.missed(), 1);
+}
+
+/// A sink that counts on being called by one at a time, as it is promised.
+#[derive(Debug, Clone, Default)]
+struct OneAtATime {
+    is_busy: Arc<AtomicBool>,
+    met: Arc<AtomicBool>,
+}
+
+impl AuditSink for OneAtATime {
+    fn name(&self) -> String {
+        "the sink for one at a time".to_owned()
+    }
+
+    fn tail(&self) -> Result<Option<Tail>, AuditError> {
+        Ok(None)
+    }
+
+    fn append(&self, _batch: &Batch<'_>) -> Result<Appended, AuditError> {
+        if self.is_busy.swap(true, Ordering::SeqCst) {
+            self.met.store(true, Ordering::SeqCst);
+        }
+        thread::sleep(Duration::from_millis(5));
+        self.is_busy.store(false, Ordering::SeqCst);
+        Ok(Appended::unchained())
+    }
+}
+
+/// Also while changes are recorded in the transaction that makes them.
+#[test]
+fn a_sink_is_called_by_one_at_a_time() {
+    let sink = OneAtATime::default();
+    let trail = AuditTrail::in_key_store().also_if_possible(sink.clone());
+    let kms = Kms::builder(MemoryKeyStore::new())
+        .provider(SoftwareKeyProvider::generate().unwrap())
+        .audit(trail)
+        .open()
+        .unwrap();
+    thread::scope(|scope| {
+        for n in 0..4 {
+            let kms = kms.as_principal(format!("svc:{n}"));
+            scope.spawn(move || {
+                for _ in 0..10 {
+                    let key = kms.create_key(CreateKey::new()).unwrap();
+                    kms.describe_key(&key).unwrap();
+                }
+            });
+        }
+    });
+    assert!(!sink.met.load(Ordering::SeqCst));
 }
 
 #[test]

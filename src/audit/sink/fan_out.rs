@@ -1,21 +1,28 @@
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::AuditSink;
 use crate::audit::batch::{Appended, Batch};
 use crate::audit::error::{AuditError, ChangeError};
 use crate::audit::head::Tail;
 use crate::audit::line::LineHash;
+use crate::fork::{ForkableState, PerProcess};
 use crate::store::{KeyStore, Sequence, Transaction};
 
 /// Records in several places. Each sink with a chain has a trail of its own; a record has the same
 /// `eventID` in all. The first sink is the one whose head is saved.
-#[derive(Debug)]
 pub struct FanOut {
     sinks: Vec<Arc<dyn AuditSink>>,
     best_effort: Vec<Arc<dyn AuditSink>>,
     missed: AtomicU64,
+    turn: PerProcess<Turn>,
 }
+
+/// Held by who writes to the sinks that are written to if possible. Others are called one after
+/// the other by the trail, or write with a transaction of the store.
+#[derive(Default)]
+struct Turn(Mutex<()>);
 
 impl FanOut {
     /// Records in one place so far.
@@ -29,6 +36,7 @@ impl FanOut {
             sinks: vec![sink],
             best_effort: Vec::new(),
             missed: AtomicU64::new(0),
+            turn: PerProcess::new(Turn::default()),
         }
     }
 
@@ -62,6 +70,11 @@ impl FanOut {
     }
 
     fn append_to_best_effort(&self, batch: &Batch<'_>) {
+        if self.best_effort.is_empty() {
+            return;
+        }
+        let turn = &self.turn.get().0;
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         for sink in &self.best_effort {
             if sink.append(batch).is_err() {
                 self.missed.fetch_add(1, Ordering::Relaxed);
@@ -114,5 +127,25 @@ impl AuditSink for FanOut {
     /// Only where no other sink is written before.
     fn records_with_commits(&self) -> bool {
         matches!(self.sinks.as_slice(), [sink] if sink.records_with_commits())
+    }
+}
+
+impl ForkableState for Turn {
+    fn for_child(&self) -> Self {
+        Self::default()
+    }
+
+    fn try_clear(&self) -> bool {
+        self.0.try_lock().is_ok()
+    }
+}
+
+impl fmt::Debug for FanOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FanOut")
+            .field("sinks", &self.sinks)
+            .field("best_effort", &self.best_effort)
+            .field("missed", &self.missed)
+            .finish_non_exhaustive()
     }
 }
