@@ -50,6 +50,8 @@ pub struct Appended {
     pub tail: Option<Tail>,
     /// Whether the last line is a checkpoint.
     pub checkpoint: bool,
+    /// Whether the first line begins a trail.
+    pub(super) begins: bool,
 }
 
 impl Appended {
@@ -60,6 +62,7 @@ impl Appended {
             first_record: None,
             tail: None,
             checkpoint: false,
+            begins: false,
         }
     }
 }
@@ -178,6 +181,7 @@ impl Lines {
             first_record: Some(self.first_record),
             tail: Some(self.tail()),
             checkpoint: self.checkpoint,
+            begins: self.first_sequence() == 0,
         }
     }
 

@@ -249,10 +249,8 @@ impl Inner {
         if appended.checkpoint {
             checkpoints.made_at(self.clock.now());
         }
-        // So that no trail is taken for one of this writer that is not. What was cut off may be said
-        // before its first record.
-        let is_new = matches!(appended.first_record, Some(1 | 2));
-        if appended.checkpoint || is_new {
+        // So that no trail is taken for one of this writer that is not.
+        if appended.checkpoint || appended.begins {
             checkpoints.unsaved.store(true, Ordering::Relaxed);
             let _ = self.save_head(appended.tail, time);
         }
