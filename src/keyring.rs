@@ -184,6 +184,8 @@ pub struct WrapDataKeyRequest<'a> {
     /// Where the data key is not that of a message but a share of it: which one. The wrapped copies
     /// are bound to it.
     pub share: Option<Share>,
+    /// The wrapped copies of the data key that are there, where the new ones take their place.
+    pub(crate) replaced: Option<KeyEntries<'a>>,
 }
 
 impl<'a> WrapDataKeyRequest<'a> {
@@ -199,6 +201,7 @@ impl<'a> WrapDataKeyRequest<'a> {
             data_key,
             random,
             share: None,
+            replaced: None,
         }
     }
 
@@ -206,6 +209,15 @@ impl<'a> WrapDataKeyRequest<'a> {
     #[must_use]
     pub fn with_share(mut self, share: Share) -> Self {
         self.share = Some(share);
+        // Those are of the whole data key, or of shares that do not go with this one.
+        self.replaced = None;
+        self
+    }
+
+    /// Says that the copies take the place of these: where a keyring goes without a copy, those that
+    /// it has there are to stay.
+    pub(crate) fn replacing(mut self, entries: KeyEntries<'a>) -> Self {
+        self.replaced = Some(entries);
         self
     }
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::probe::{Fault, Probe};
+use waxseal::format::{KeyEntriesBuf, KeyEntry};
 use waxseal::{
-    DiscoveryKeyring, EncryptionContext, EntryOutcome, Envelope, EnvelopeEncryptor, Error,
-    KeyReference, Keyring, MessageOptions, MultiKeyring, RootKey, SingleKeyring,
+    DecryptionRequest, DiscoveryKeyring, EncryptionContext, EncryptionMaterials, EncryptionRequest,
+    EntryOutcome, Envelope, EnvelopeEncryptor, Error, KeyReference, Keyring, MessageOptions,
+    MultiKeyring, Rewrap, RootKey, SingleKeyring, Unwrapped, WrapDataKeyRequest,
 };
 
 fn context() -> EncryptionContext {
@@ -169,6 +171,59 @@ fn a_required_key_that_fails_fails_the_message_and_an_optional_one_does_not() {
     );
 }
 
+/// As a key whose provider opens, and refuses to encrypt.
+#[derive(Debug)]
+struct Unwilling(SingleKeyring);
+
+impl Keyring for Unwilling {
+    fn encryption_materials(
+        &self,
+        _request: EncryptionRequest<'_>,
+    ) -> Result<EncryptionMaterials, Error> {
+        Err(Error::Decrypt)
+    }
+
+    fn decryption_materials(&self, request: DecryptionRequest<'_>) -> Result<Unwrapped, Error> {
+        self.0.decryption_materials(request)
+    }
+
+    fn wrap_data_key(&self, _request: WrapDataKeyRequest<'_>) -> Result<KeyEntriesBuf, Error> {
+        Err(Error::Decrypt)
+    }
+
+    fn holds(&self, entry: &KeyEntry<'_>) -> bool {
+        self.0.holds(entry)
+    }
+
+    fn max_entries_len(&self) -> usize {
+        self.0.max_entries_len()
+    }
+}
+
+#[test]
+fn a_rewrap_leaves_an_optional_key_that_it_cannot_wrap_for() {
+    let single = |byte| SingleKeyring::software(&RootKey::from_bytes(&[byte; 32]));
+    let both = MultiKeyring::new(single(1)).with_optional_key(single(2));
+    let message = Envelope::new(both).encrypt(b"x", &context()).unwrap();
+    let wrapped = |message: &[u8]| waxseal::inspect(message).unwrap().wrapped_keys.len();
+    assert_eq!(wrapped(&message), 2);
+
+    let without = MultiKeyring::new(single(1)).with_optional_key(Unwilling(single(2)));
+    let envelope = Envelope::new(without.clone());
+    let rewrapped = envelope.rewrap(&message, &context()).unwrap();
+    assert!(!rewrapped.is_changed);
+    let moved = Rewrap::to(MultiKeyring::new(single(3)).with_optional_key(Unwilling(single(2))));
+    let rewrapped = envelope.rewrap_with(&message, &context(), &moved).unwrap();
+    let mut moved = message.clone();
+    moved.splice(..rewrapped.replaces, rewrapped.header);
+    for opens in [2, 3] {
+        let opened = Envelope::new(single(opens)).decrypt(&moved, &context());
+        assert_eq!(*opened.unwrap(), *b"x");
+    }
+    assert_eq!(wrapped(&moved), 2);
+    assert_eq!(without.sealed_without(), [0]);
+}
+
 #[test]
 fn a_keyring_that_only_opens_wraps_nothing() {
     let [first, second, ..] = probes();
@@ -283,7 +338,7 @@ fn it_answers_at_once_where_all_of_its_keys_do() {
     assert!(keyring.wraps_at_once());
     let random = waxseal::SystemRandom;
     let context = context();
-    let request = waxseal::EncryptionRequest::new(&context, waxseal::Suite::default(), &random);
+    let request = EncryptionRequest::new(&context, waxseal::Suite::default(), &random);
     let materials = keyring.try_encryption_materials(request).unwrap().unwrap();
     assert_eq!(materials.entries().count(), 2);
     let slow = MultiKeyring::new(first).with_key(Probe::new());

@@ -242,7 +242,8 @@ impl Envelope {
             request,
             by: materials.entry(),
         };
-        let request = WrapDataKeyRequest::new(context, materials.data_key(), self.random());
+        let request = WrapDataKeyRequest::new(context, materials.data_key(), self.random())
+            .replacing(header.entries());
         let entries = change.entries(&opened, request)?;
         if entries.as_entries() == header.entries() {
             return Ok(Rewrapped {

@@ -11,7 +11,7 @@ use super::{
     WrapDataKeyRequest,
 };
 use crate::error::Error;
-use crate::format::{KeyEntriesBuf, KeyEntry};
+use crate::format::{InvalidEntry, KeyEntries, KeyEntriesBuf, KeyEntry};
 
 /// Seals messages that any of several keyrings opens, and opens what any of them opens.
 ///
@@ -84,7 +84,8 @@ impl MultiKeyring {
     }
 
     /// As [`with_key`](Self::with_key), but a message is sealed without it where it fails, whatever
-    /// the reason. [`sealed_without`](Self::sealed_without) counts these.
+    /// the reason. [`sealed_without`](Self::sealed_without) counts these. A rewrap then leaves the
+    /// wrapped key that it has.
     #[must_use]
     pub fn with_optional_key(self, keyring: impl Keyring + 'static) -> Self {
         self.with(keyring, Role::Optional(Arc::default()))
@@ -128,8 +129,11 @@ impl MultiKeyring {
                 Role::Optional(missed) => match keyring.wrap_data_key(request) {
                     Ok(wrapped) => wrapped,
                     Err(_) => {
-                        missed.fetch_add(1, Ordering::Relaxed);
-                        continue;
+                        let kept = held(keyring.as_ref(), request.replaced)?;
+                        if kept.count() == 0 {
+                            missed.fetch_add(1, Ordering::Relaxed);
+                        }
+                        kept
                     }
                 },
             };
@@ -193,6 +197,20 @@ impl MultiKeyring {
         });
         std::iter::once(self.generator.as_ref()).chain(others)
     }
+}
+
+/// The wrapped keys that a keyring has among those that are to be replaced.
+fn held(
+    keyring: &dyn Keyring,
+    replaced: Option<KeyEntries<'_>>,
+) -> Result<KeyEntriesBuf, InvalidEntry> {
+    let mut held = KeyEntriesBuf::new();
+    for entry in replaced.into_iter().flatten() {
+        if keyring.holds(&entry) {
+            held.push(&entry.reference(), entry.wrapped())?;
+        }
+    }
+    Ok(held)
 }
 
 #[deny(clippy::missing_trait_methods)]
