@@ -36,6 +36,34 @@ impl Tail {
             hash,
         }
     }
+
+    /// Refuses a trail that ends at `end`, where it ended here before, unless it can have gone on from
+    /// here. A line that cannot be looked at, because its file is in an archive, is not.
+    pub(super) fn check_followed_by(
+        &self,
+        end: Option<&Self>,
+        sink: impl Fn() -> String,
+        hash_of_line: impl FnOnce(u64) -> Result<Option<LineHash>, AuditError>,
+    ) -> Result<(), AuditError> {
+        let follows = match end {
+            Some(end) if end.trail != self.trail => {
+                return Err(AuditError::OtherTrail {
+                    sink: sink(),
+                    found: end.trail,
+                    expected: self.trail,
+                });
+            }
+            Some(end) if end.sequence > self.sequence => {
+                hash_of_line(self.sequence)?.is_none_or(|hash| hash == self.hash)
+            }
+            end => end == Some(self),
+        };
+        if follows {
+            Ok(())
+        } else {
+            Err(AuditError::Replaced { sink: sink() })
+        }
+    }
 }
 
 /// What was the end of a trail at some time, to be kept where whoever writes the trail cannot

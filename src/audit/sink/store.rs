@@ -73,7 +73,10 @@ impl StoreSink {
         for _ in 0..MAX_ATTEMPTS {
             if known.is_old || known.tail.is_none() {
                 let tail = self.read_tail()?;
-                self.check_follows(known.tail.as_ref(), tail.as_ref())?;
+                if let Some(known) = &known.tail {
+                    let hash_of_line = |sequence| self.hash_of_line(sequence);
+                    known.check_followed_by(tail.as_ref(), || self.name(), hash_of_line)?;
+                }
                 known.tail = tail;
             }
             let lines = batch.lines_after(known.tail.as_ref());
@@ -105,29 +108,6 @@ impl StoreSink {
                 Ok(Some(Tail::new(trail, last, hash)))
             }
             _ => Err(self.damaged("its entries are not those of one audit trail")),
-        }
-    }
-
-    /// Refuses a log that is not where one can be by now that was at `known`.
-    fn check_follows(&self, known: Option<&Tail>, tail: Option<&Tail>) -> Result<(), AuditError> {
-        let Some(known) = known else { return Ok(()) };
-        let follows = match tail {
-            Some(tail) if tail.trail != known.trail => {
-                return Err(AuditError::OtherTrail {
-                    sink: self.name(),
-                    found: tail.trail,
-                    expected: known.trail,
-                });
-            }
-            Some(tail) if tail.sequence > known.sequence => {
-                self.read_line(known.sequence)?.1 == known.hash
-            }
-            tail => tail == Some(known),
-        };
-        if follows {
-            Ok(())
-        } else {
-            Err(AuditError::Replaced { sink: self.name() })
         }
     }
 

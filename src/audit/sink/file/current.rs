@@ -77,26 +77,12 @@ impl Current {
         known: Option<&Tail>,
     ) -> Result<(), AuditError> {
         let Some(known) = known else { return Ok(()) };
-        let follows = match self.tail {
-            Some(tail) if tail.trail != known.trail => {
-                return Err(AuditError::OtherTrail {
-                    sink: directory.name(),
-                    found: tail.trail,
-                    expected: known.trail,
-                });
-            }
-            Some(tail) if tail.sequence > known.sequence => self
-                .hash_of_line(directory, known.sequence)?
-                .is_none_or(|hash| hash == known.hash),
-            tail => tail.as_ref() == Some(known),
-        };
-        if follows {
-            Ok(())
-        } else {
-            Err(AuditError::Replaced {
-                sink: directory.name(),
-            })
-        }
+        let end = self.tail;
+        known.check_followed_by(
+            end.as_ref(),
+            || directory.name(),
+            |sequence| self.hash_of_line(directory, sequence),
+        )
     }
 
     /// The hash of the line that has this sequence; none if its file is in an archive.
