@@ -1,8 +1,8 @@
 use std::fmt;
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::io::{self, BufRead, Read};
 
 use super::seal::SealCore;
-use super::source::Source;
+use super::source::{Source, retry};
 use super::window::Window;
 use crate::crypto::SecretVec;
 use crate::envelope::{EnvelopeEncryptor, MessageOptions};
@@ -105,10 +105,9 @@ impl<R: Read> EncryptReader<R> {
 impl<R: Read> Read for EncryptReader<R> {
     fn read(&mut self, message: &mut [u8]) -> io::Result<usize> {
         while self.core.pending().is_empty() && !self.core.is_finished() {
-            match self.seal_more(message) {
-                Ok(0) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                sealed => return sealed,
+            match retry(|| self.seal_more(message))? {
+                0 => {}
+                len => return Ok(len),
             }
         }
         let len = self.core.pending().read(message)?;

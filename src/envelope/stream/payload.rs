@@ -145,38 +145,37 @@ impl Payload {
 
     /// Opens the last chunk, what is left of the body: less than a full chunk.
     pub(super) fn open_last(&mut self, sealed: &[u8]) -> io::Result<()> {
-        let Some(len) = last_len(sealed) else {
-            return self.fail(Failure::Truncated);
-        };
-        let opened = match self.plain.buffer.get_mut(..len) {
-            Some(plain) => self.cipher.open_chunk(self.number, sealed, plain),
-            None => Err(Rejected),
-        };
-        if opened.is_err() {
-            return self.fail(Failure::Rejected);
-        }
+        let len = self.open_short(self.number, sealed)?;
         self.plain.range = std::mem::take(&mut self.skip).min(len)..len;
-        self.len = Some(self.number * CHUNK_LEN as u64 + len as u64);
         self.opened_all = true;
         Ok(())
     }
 
     /// Verifies chunk `number`, the last, and returns the length of the payload.
     pub(super) fn verify_last(&mut self, number: u64, sealed: &[u8]) -> io::Result<u64> {
+        let len = self.open_short(number, sealed)?;
+        if let Some(plain) = self.plain.buffer.get_mut(..len) {
+            plain.fill(0);
+        }
+        Ok(number * CHUNK_LEN as u64 + len as u64)
+    }
+
+    /// Opens chunk `number` as the last to the front of the buffer, and returns its length. What was
+    /// to be given from there is dropped.
+    fn open_short(&mut self, number: u64, sealed: &[u8]) -> io::Result<usize> {
         let Some(len) = last_len(sealed) else {
             return self.fail(Failure::Truncated);
         };
         self.plain.range = 0..0;
-        let Some(plain) = self.plain.buffer.get_mut(..len) else {
-            return self.fail(Failure::Rejected);
+        let opened = match self.plain.buffer.get_mut(..len) {
+            Some(plain) => self.cipher.open_chunk(number, sealed, plain),
+            None => Err(Rejected),
         };
-        if self.cipher.open_chunk(number, sealed, plain).is_err() {
+        if opened.is_err() {
             return self.fail(Failure::Rejected);
         }
-        plain.fill(0);
-        let payload_len = number * CHUNK_LEN as u64 + len as u64;
-        self.len = Some(payload_len);
-        Ok(payload_len)
+        self.len = Some(number * CHUNK_LEN as u64 + len as u64);
+        Ok(len)
     }
 
     /// The place of the next byte.
