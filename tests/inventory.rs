@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::kms::World;
 use waxseal::format::Header;
 use waxseal::{
     CreateKey, DirectoryInventory, EncryptionContext, Envelope, EnvelopeEncryptor, Inventory,
-    KeyId, KeyVersion, KmsError, MemoryHeaderStore, Rewrap, RewrapJob, RootKey, Sealer,
+    KeyId, KeyVersion, KmsError, KmsHandle, MemoryHeaderStore, Rewrap, RewrapJob, RootKey, Sealer,
     SingleKeyring, Suite, Timestamp, UsageInventory,
 };
 
@@ -128,14 +130,18 @@ fn many_keys_take_no_more_than_the_memory_for_so_many() {
     );
 }
 
+/// A KMS that asks what is in a directory before it destroys something.
+fn watching(directory: &Path) -> (KmsHandle, DirectoryInventory) {
+    let kms = World::new().open();
+    let files = DirectoryInventory::new(directory);
+    kms.register_inventory(files.clone());
+    (kms.as_principal("test"), files)
+}
+
 #[test]
 fn a_directory_keeps_a_version_from_being_destroyed() {
-    let world = World::new();
-    let kms = world.open();
     let directory = tempfile::tempdir().unwrap();
-    let files = DirectoryInventory::new(directory.path());
-    kms.register_inventory(files.clone());
-    let kms = kms.as_principal("test");
+    let (kms, files) = watching(directory.path());
     let key = kms.create_key(CreateKey::new()).unwrap().id;
     let envelope = Envelope::new(kms.keyring(key).unwrap());
     let inside = directory.path().join("a/b/c");
@@ -165,12 +171,8 @@ fn a_directory_keeps_a_version_from_being_destroyed() {
 
 #[test]
 fn what_a_newer_waxseal_sealed_keeps_a_key_from_being_destroyed() {
-    let world = World::new();
-    let kms = world.open();
     let directory = tempfile::tempdir().unwrap();
-    let files = DirectoryInventory::new(directory.path());
-    kms.register_inventory(files.clone());
-    let kms = kms.as_principal("test");
+    let (kms, files) = watching(directory.path());
     let key = kms.create_key(CreateKey::new()).unwrap().id;
     let envelope = Envelope::new(kms.keyring(key).unwrap());
     let mut newer = envelope.encrypt(b"x", &empty()).unwrap();
