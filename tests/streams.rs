@@ -9,7 +9,7 @@ use common::io::{Choppy, Counting, FullDisk};
 use proptest::prelude::*;
 use waxseal::{
     DecryptAt, DecryptReader, EncryptReader, EncryptWriter, EncryptionContext, Envelope,
-    EnvelopeEncryptor, Error, MessageOptions, ReadAt, RootKey, SingleKeyring, Suite,
+    EnvelopeEncryptor, Error, MessageOptions, RootKey, SingleKeyring, Suite,
 };
 
 const CHUNK: usize = 16384;
@@ -342,82 +342,6 @@ fn truncation_at_and_near_every_edge() {
     }
     let longer = [&cut.message[..], b"more"].concat();
     cut.assert_refused(&longer, ErrorKind::InvalidData, "longer");
-}
-
-/// Says that it is shorter than what it gives, as a file that grows does, and a server that lies.
-struct Understated {
-    file: Cursor<Vec<u8>>,
-    said: u64,
-    then_said: u64,
-}
-
-impl Read for Understated {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer)
-    }
-}
-
-impl Seek for Understated {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        match to {
-            SeekFrom::End(_) => Ok(std::mem::replace(&mut self.said, self.then_said)),
-            to => self.file.seek(to),
-        }
-    }
-}
-
-impl ReadAt for Understated {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.get_ref().read_at(buffer, offset)
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.said)
-    }
-}
-
-#[test]
-fn a_full_chunk_is_not_the_last() {
-    let (cut, context) = (Cut::new(), context());
-    let options = MessageOptions::new(&context);
-    let source = || Understated {
-        file: Cursor::new(cut.join(&[0, 1])),
-        said: (HEADER + SEALED + 100) as u64,
-        then_said: (HEADER + SEALED + 100) as u64,
-    };
-    let mut reader = DecryptReader::new(&cut.envelope, source(), options).unwrap();
-    for refused in [
-        reader.payload_len().map(drop),
-        reader.read(&mut [0]).map(drop),
-        reader.rewind(),
-    ] {
-        assert_eq!(refused.unwrap_err().kind(), ErrorKind::UnexpectedEof);
-    }
-    let at = DecryptAt::new(&cut.envelope, source(), options).unwrap();
-    let error = at.payload_len().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
-    let error = at.read_at(&mut [0; 100_000], 0).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
-}
-
-#[test]
-fn a_place_in_what_came_meanwhile_is_not_the_end() {
-    let (cut, context) = (Cut::new(), context());
-    let source = Understated {
-        file: Cursor::new(cut.message.clone()),
-        said: (HEADER + SEALED + 100) as u64,
-        then_said: cut.message.len() as u64,
-    };
-    let options = MessageOptions::new(&context);
-    let mut reader = DecryptReader::new(&cut.envelope, source, options).unwrap();
-    let place = 2 * CHUNK + 5;
-    assert_eq!(
-        reader.seek(SeekFrom::Start(place as u64)).unwrap(),
-        place as u64
-    );
-    let mut rest = Vec::new();
-    reader.read_to_end(&mut rest).unwrap();
-    assert!(rest == payload(3 * CHUNK + 100)[place..]);
 }
 
 #[test]
